@@ -1,0 +1,39 @@
+# Toneline. `make run` needs Debian 12 (or another Linux) with Python 3.11, git and make, no more.
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+
+.PHONY: run test check bench asterisk lock clean
+
+run: $(READY)  ## runs the line on this machine until Ctrl-C
+	@exec $(VENV)/bin/toneline serve
+
+test: $(READY)  ## every test, real Asterisk and PostgreSQL included
+	@$(VENV)/bin/python -m pytest
+
+check: $(READY)  ## lint, types, import contracts
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports --no-cache
+
+bench: $(READY)  ## our own figures beside their peers; writes bench/latest.json
+	@$(VENV)/bin/python -m tests.bench
+
+asterisk: $(READY)  ## unpacks the Asterisk that the tests call
+	@$(VENV)/bin/python -m tests.system.asterisk_tree
+
+$(READY): requirements.lock setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Toneline needs Python 3.11 or newer")'
+	@echo "setting up $(VENV) ..." >&2
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+lock:  ## renews requirements.lock from setup.cfg's ranges
+	@$(VENV)/bin/pip-compile --quiet --upgrade --extra dev --generate-hashes --strip-extras --allow-unsafe \
+		--no-emit-index-url --no-emit-find-links --no-header --output-file requirements.lock setup.cfg
+
+clean:
+	rm -rf $(VENV) var
