@@ -1,0 +1,311 @@
+"""Typed sections of `toneline.toml`.
+
+A key that is not listed here does not exist: it is refused at start, never ignored. Every field's
+description is its help; `config/toneline.toml` shows the same sentences to the operator.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from datetime import time
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+def _access_number(number: str) -> str:
+    if re.fullmatch(r"[0-9]{3,15}", number) is None:
+        raise ValueError("an access number is 3 to 15 digits")
+    return number
+
+
+def _network(address: str) -> str:
+    try:
+        ipaddress.ip_network(address, strict=False)
+    except ValueError:
+        raise ValueError("an IP address or network such as 192.0.2.0/24") from None
+    return address
+
+
+def _endpoint(description: str) -> str:
+    if re.fullmatch(r"(tcp|tcp6|unix):[^:]+(:.*)?", description) is None:
+        raise ValueError("a Twisted endpoint such as tcp:4573:interface=127.0.0.1")
+    return description
+
+
+def _timezone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError("a time zone's name such as Asia/Shanghai")
+    return name
+
+
+def _database_url(url: str) -> str:
+    if url and not url.startswith(("sqlite:///", "postgresql+psycopg://")):
+        raise ValueError(
+            "empty, or sqlite:///FILE, or postgresql+psycopg://USER:PASSWORD@HOST/NAME"
+        )
+    return url
+
+
+def _hours(text: str) -> str:
+    if text:
+        parse_hours(text)
+    return text
+
+
+AccessNumber = Annotated[str, AfterValidator(_access_number)]
+Network = Annotated[str, AfterValidator(_network)]
+Endpoint = Annotated[str, AfterValidator(_endpoint)]
+Hours = Annotated[str, AfterValidator(_hours)]
+
+
+def parse_hours(text: str) -> tuple[time, time]:
+    """Return both ends of `08:00-21:00`; an empty text is the whole day."""
+    if not text:
+        return time.min, time.max
+    match = re.fullmatch(r"([0-2][0-9]):([0-5][0-9])-([0-2][0-9]):([0-5][0-9])", text)
+    if match is None:
+        raise ValueError('hours such as "08:00-21:00", or "" for all hours')
+    try:
+        start = time(int(match[1]), int(match[2]))
+        end = time.max if text.endswith("-24:00") else time(int(match[3]), int(match[4]))
+    except ValueError:
+        raise ValueError('hours such as "08:00-21:00", or "" for all hours') from None
+    if start >= end:
+        raise ValueError("hours that begin before they end, on one day")
+    return start, end
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Line(_Section):
+    """The preview line as callers meet it."""
+
+    access_numbers: list[AccessNumber] = Field(
+        ["12530019"], min_length=1, description="Numbers that reach the line, without area codes."
+    )
+    language: str = Field(
+        "zh_CN", pattern=r"^[A-Za-z0-9_]+$", description="Folder below paths.messages."
+    )
+    timezone: Annotated[str, AfterValidator(_timezone)] = Field(
+        "Asia/Shanghai", description="Local days and hours are counted here."
+    )
+    answer: Literal["immediate", "early_media"] = Field(
+        "immediate",
+        description="early_media plays the first tone before answering, free of charge.",
+    )
+    early_media_max_s: int = Field(
+        40, ge=1, le=120, description="The line answers after so much early media."
+    )
+    lead_in_ms: int = Field(
+        300,
+        ge=0,
+        le=3000,
+        description="Silence after the answer, so that no first syllable is lost.",
+    )
+    agent_dial: str = Field(
+        "",
+        pattern=r"^[^\r\n\x00]*$",
+        description="What Dial() is given when a caller asks for an agent, such "
+        'as "PJSIP/10086@trunk".',
+    )
+
+
+class Agi(_Section):
+    """The FastAGI server."""
+
+    listen: Endpoint = Field(
+        "tcp:4573:interface=127.0.0.1", description="Where Asterisk's AGI() connects."
+    )
+    allow: list[Network] = Field(
+        ["127.0.0.1"], description="Addresses and networks that may connect: your Asterisk hosts."
+    )
+    max_calls: int = Field(
+        2000, ge=1, le=100_000, description="Calls at once; the next one hears that lines are busy."
+    )
+    max_call_min: int = Field(15, ge=1, le=240, description="The longest call, in minutes.")
+    drain_s: int = Field(
+        60, ge=0, le=3600, description="How long a stopping server lets calls finish, in seconds."
+    )
+    sounds: str = Field(
+        "",
+        pattern=r"^[^\r\n\x00]*$",
+        description="The sounds folder as Asterisk's host sees it; empty: the same path as here.",
+    )
+
+
+class Sms(_Section):
+    """What subscribers see of our short messages."""
+
+    short_codes: list[AccessNumber] = Field(
+        ["12530019"], min_length=1, description="Numbers subscribers text; the first is our sender."
+    )
+    sender_answer: str = Field(
+        "",
+        pattern=r"^[0-9]{0,15}$",
+        description="Sender of answers and notices; empty: the short code.",
+    )
+    sender_offer: str = Field(
+        "", pattern=r"^[0-9]{0,15}$", description="Sender of offers; empty: the short code."
+    )
+    signature: str = Field(
+        "【彩铃直通车】", max_length=14, description="Put before each text; counted in its length."
+    )
+
+    def sender(self, message_class: str) -> str:
+        """Return the sender of a message class (answer, order, offer)."""
+        chosen = self.sender_offer if message_class == "offer" else self.sender_answer
+        return chosen or self.short_codes[0]
+
+
+class Smsc(_Section):
+    """One SMSC to bind to."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9_.-]{1,40}$", description="Its name in logs and records."
+    )
+    host: str = Field(min_length=1, description="Host name or address.")
+    port: int = Field(2775, ge=1, le=65535, description="TCP port.")
+    bind: Literal["transceiver"] = Field("transceiver", description="How to bind.")
+    system_id: str = Field(max_length=15, description="Who we are (SMPP 3.4: up to 15 characters).")
+    password: str = Field(max_length=8, description="Up to 8 characters (SMPP 3.4).", repr=False)
+    window: int = Field(10, ge=1, le=1000, description="Requests under way at once.")
+    number_format: Literal["e164", "plus", "national"] = Field(
+        "e164", description="8613..., +8613... or 13...: how the SMSC wants subscribers' numbers."
+    )
+    source_ton: int = Field(0, ge=0, le=6, description="Type of number of our sender.")
+    source_npi: int = Field(0, ge=0, le=18, description="Numbering plan of our sender.")
+    dest_ton: int = Field(1, ge=0, le=6, description="Type of number of the subscriber.")
+    dest_npi: int = Field(1, ge=0, le=18, description="Numbering plan of the subscriber.")
+    system_type: str = Field("", max_length=12, description="As the SMSC's operator tells.")
+    service_type: str = Field("", max_length=5, description="As the SMSC's operator tells.")
+    interface_version: int = Field(0x34, ge=0, le=0xFF, description="SMPP version, 0x34 for 3.4.")
+    enquire_link_s: int = Field(
+        30, ge=1, le=3600, description="A sign of life after so much silence."
+    )
+    response_timeout_s: int = Field(
+        30, ge=1, le=600, description="A response later than this is lost."
+    )
+    alphabet: Literal["gsm7", "latin1", "gb18030"] = Field(
+        "gsm7", description="The SMSC's own default alphabet (data_coding 0)."
+    )
+    message_id: Literal["text", "hex_dec"] = Field(
+        "text", description="hex_dec: responses carry hexadecimal ids and receipts decimal ones."
+    )
+    mo_retry_status: int = Field(
+        0x14,
+        ge=1,
+        le=0xFFFF,
+        description="Answered when an MO cannot be stored in time, so that it comes again.",
+    )
+    mo_response_deadline_s: int = Field(
+        8, ge=1, le=60, description="The longest an MO's answer may take."
+    )
+
+
+class Simulator(_Section):
+    """The built-in SMSC, used when no [[smsc]] is set."""
+
+    listen: Endpoint = Field("tcp:2775:interface=127.0.0.1", description="SMPP.")
+    http: Endpoint = Field(
+        "tcp:2776:interface=127.0.0.1", description="HTTP: where `toneline text` sends and reads."
+    )
+    system_id: str = Field("toneline", max_length=15, description="Who may bind.")
+    password: str = Field("toneline", max_length=8, description="With this password.", repr=False)
+
+
+class Database(_Section):
+    """Where the truth is kept."""
+
+    url: Annotated[str, AfterValidator(_database_url)] = Field(
+        "",
+        description="Empty: toneline.db below paths.var. Or postgresql+psycopg://...",
+        repr=False,
+    )
+
+
+class Paths(_Section):
+    """Files, relative to the working directory."""
+
+    var: str = Field("var", min_length=1, description="Database, sounds, sockets.")
+    directories: str = Field(
+        "config/directories", description="The ten-song files of the branches."
+    )
+    branches: str = Field(
+        "config/branches.csv", description="Prefixes of numbers and their branches."
+    )
+    messages: str = Field("config/messages", description="Texts and prompts by language.")
+
+
+class Console(_Section):
+    """HTTP for operations."""
+
+    listen: Endpoint = Field("tcp:9573:interface=127.0.0.1", description="/healthz and /metrics.")
+
+
+class Policy(_Section):
+    """What protects subscribers."""
+
+    confirm_ttl_min: int = Field(60, ge=1, le=1440, description="A question's life, in minutes.")
+    undo_min: int = Field(
+        30, ge=0, le=1440, description="Minutes in which an order is undone free of charge."
+    )
+    orders_per_day: int = Field(10, ge=1, description="Orders of one number a local day.")
+    spend_per_day_fen: int = Field(
+        3000, ge=0, description="What one number may spend a local day, in fen."
+    )
+    hangup_sms_hours: Hours = Field(
+        "08:00-22:00", description='When the hang-up SMS may be sent; "" for all hours.'
+    )
+    hangup_sms_delay_s: int = Field(
+        45, ge=0, le=3600, description="How long after the last call's end the hang-up SMS is sent."
+    )
+    hangup_sms_same_days: int = Field(
+        7, ge=0, le=365, description="The same tone is offered to a number once in so many days."
+    )
+    stop_selling_days: int = Field(
+        7, ge=0, le=365, description="Selling stops so many days before a licence ends."
+    )
+
+
+class Provisioning(_Section):
+    """The operator's side of an order."""
+
+    adapter: Literal["local"] = Field(
+        "local", description="local: the answers come from `toneline subscribers set`."
+    )
+    timeout_s: float = Field(4.0, gt=0, le=60, description="No quote in this time: no order.")
+
+
+class Log(_Section):
+    """Structured logs on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least shown."
+    )
+    format: Literal["json", "console"] = Field("json", description="json, or console for people.")
+
+
+class Settings(_Section):
+    """Everything `toneline.toml` may say."""
+
+    line: Line = Line()
+    agi: Agi = Agi()
+    sms: Sms = Sms()
+    smsc: list[Smsc] = Field(default_factory=list, max_length=1)
+    simulator: Simulator = Simulator()
+    database: Database = Database()
+    paths: Paths = Paths()
+    console: Console = Console()
+    policy: Policy = Policy()
+    provisioning: Provisioning = Provisioning()
+    log: Log = Log()
+
+
+def zone(settings: Settings) -> ZoneInfo:
+    """Return the line's time zone."""
+    return ZoneInfo(settings.line.timezone)

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.load import BadSettings, load_settings
+from config.settings import Settings, Smsc, parse_hours, zone
+
+SHIPPED = Path(__file__).parents[3] / "config" / "toneline.toml"
+
+
+def errors_of(environment: dict[str, str], path: Path | None = None) -> list[str]:
+    with pytest.raises(BadSettings) as refused:
+        load_settings(path, environment)
+    return refused.value.errors
+
+
+def test_without_a_file_the_defaults_hold() -> None:
+    assert load_settings(None, {}) == Settings()
+
+
+def test_the_shipped_file_shows_every_key_with_its_default() -> None:
+    tree = tomllib.loads(SHIPPED.read_text("utf-8"))
+    assert load_settings(SHIPPED, {}) == Settings()
+    for name, section in Settings.model_fields.items():
+        if name != "smsc":
+            fields = section.annotation.model_fields  # type: ignore[union-attr]  # every section is a model
+            assert set(tree[name]) == set(fields), name
+
+
+def test_the_shipped_file_shows_how_an_smsc_is_set() -> None:
+    lines = SHIPPED.read_text("utf-8").splitlines()
+    start = lines.index("# [[smsc]]")
+    keys = []
+    for line in lines[start + 1 :]:
+        if not line:
+            break
+        keys.append(line.removeprefix("# ").split(" = ")[0])
+    assert keys == list(Smsc.model_fields)
+
+
+def test_every_key_has_a_sentence_of_help() -> None:
+    for name, section in Settings.model_fields.items():
+        model: Any = Smsc if name == "smsc" else section.annotation
+        for key, field in model.model_fields.items():
+            assert field.description, f"{name}.{key}"
+            assert field.description.endswith((".", "?")) or ":" in field.description
+
+
+def test_all_errors_are_told_at_once_with_key_value_and_what_is_allowed(tmp_path: Path) -> None:
+    file = tmp_path / "t.toml"
+    file.write_text(
+        '[line]\nanswer = "later"\ntimezone = "Mars"\n[agi]\nmax_calls = 0\nallow = ["here"]\n'
+        '[policy]\nhangup_sms_hours = "8-22"\n[database]\nurl = "mysql://root:hunter2@db/x"\n'
+    )
+    errors = errors_of({}, file)
+    assert len(errors) == 6
+    assert any("line.answer = 'later'" in error and "early_media" in error for error in errors)
+    assert any("agi.allow.0 = 'here'" in error for error in errors)
+    assert any("policy.hangup_sms_hours = '8-22'" in error for error in errors)
+    assert not any("hunter2" in error for error in errors)
+
+
+@pytest.mark.parametrize(
+    "key", ["TONELINE_AMI__ENABLED", "TONELINE_LINE__STAFF", "TONELINE_POLICY__OFFERS_PER_DAY"]
+)
+def test_a_key_that_is_not_built_is_refused(key: str) -> None:
+    assert "there is no such key" in errors_of({key: "1"})[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("[line", "this is not TOML"), ("\xff", "cannot be read")],
+)
+def test_a_broken_file_is_refused_with_its_name(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "broken.toml"
+    file.write_bytes(text.encode("latin-1"))
+    (error,) = errors_of({}, file)
+    assert said in error
+    assert str(file) in error
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    assert "no such file" in errors_of({}, tmp_path / "absent.toml")[0]
+
+
+def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "t.toml"
+    file.write_text('[agi]\nmax_calls = 5\n[line]\nanswer = "immediate"\n')
+    settings = load_settings(
+        file,
+        {
+            "TONELINE_AGI__MAX_CALLS": "7",
+            "TONELINE_AGI__ALLOW": '["10.0.0.0/8"]',
+            "TONELINE_LINE__ANSWER": "early_media",
+            "TONELINE_SMSC__0__NAME": "one",
+            "TONELINE_SMSC__0__HOST": "192.0.2.1",
+            "TONELINE_SMSC__0__SYSTEM_ID": "me",
+            "TONELINE_SMSC__0__PASSWORD": "1234",
+            "HOME": "/",
+        },
+    )
+    assert settings.agi.max_calls == 7
+    assert settings.agi.allow == ["10.0.0.0/8"]
+    assert settings.line.answer == "early_media"
+    assert (settings.smsc[0].host, settings.smsc[0].password) == ("192.0.2.1", "1234")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["TONELINE_X", "TONELINE_SMSC__5__HOST", "TONELINE_SMSC__0__HOST__X__Y__Z"],
+)
+def test_a_place_in_the_environment_that_does_not_exist_is_refused(name: str) -> None:
+    assert name in errors_of({"TONELINE_SMSC__0__HOST": "h", name: "1"})[0]
+
+
+def test_a_password_is_never_shown() -> None:
+    errors = errors_of({"TONELINE_SIMULATOR__PASSWORD": "much-too-long"})
+    assert not any("much-too-long" in error for error in errors)
+    assert "much-too-long" not in repr(Smsc(name="a", host="b", system_id="c", password="secret"))
+
+
+@pytest.mark.parametrize("hours", ["8:00-9:00", "09:00-08:00", "25:00-26:00", "08:00"])
+def test_hours_that_are_none_are_refused(hours: str) -> None:
+    with pytest.raises(ValueError, match="hours"):
+        parse_hours(hours)
+
+
+def test_hours_may_be_the_whole_day_or_end_at_midnight() -> None:
+    assert parse_hours("")[0] < parse_hours("")[1]
+    assert parse_hours("08:00-24:00")[1] == parse_hours("")[1]
+
+
+def test_senders_fall_back_to_the_short_code() -> None:
+    settings = load_settings(None, {"TONELINE_SMS__SENDER_OFFER": "106580019"})
+    assert settings.sms.sender("offer") == "106580019"
+    assert settings.sms.sender("answer") == "12530019"
+    assert zone(settings).key == "Asia/Shanghai"
