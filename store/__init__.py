@@ -1,0 +1,1 @@
+"""The truth: one database behind one face."""

@@ -1,0 +1,119 @@
+"""How a connection to either engine is opened, and what its errors mean.
+
+SQLite is opened as design.md decides: our own `BEGIN IMMEDIATE`, WAL, `synchronous=FULL` (a commit
+is on the disk before its caller hears of it). PostgreSQL is psycopg 3 in READ COMMITTED.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+
+BUSY_TIMEOUT_MS = 5000
+"""How long one transaction waits for another's lock before it is told so, on both engines."""
+
+# A host that froze inside a transaction must not hold its rows for ever; one whose database went
+# away without a word must notice within seconds.
+_POSTGRES = {
+    "application_name": "toneline",
+    "connect_timeout": 3,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 8000,
+    "options": f"-c lock_timeout={BUSY_TIMEOUT_MS} -c idle_in_transaction_session_timeout=30000",
+}
+
+
+class StoreError(Exception):
+    """The request was not done; the text says why, in a sentence for a person.
+
+    `trace` is the traceback inside the store, for the log; empty when there is nothing to find.
+    """
+
+    def __init__(self, sentence: str, trace: str = "") -> None:
+        super().__init__(sentence)
+        self.trace = trace
+
+
+class StoreBusy(StoreError):
+    """Too many requests are waiting already: nothing was begun, the caller may try later."""
+
+
+class StoreUnavailable(StoreError):
+    """The database cannot be reached or written just now (lost, locked, full): it may be later."""
+
+
+def engine_for(url: str) -> Engine:
+    """Return an engine for `sqlite:///FILE` or `postgresql+psycopg://...`.
+
+    Raises:
+        StoreError: the URL is neither.
+    """
+    try:
+        backend = make_url(url).get_backend_name()
+        if backend == "sqlite":
+            return _sqlite(url)
+        if backend == "postgresql":
+            return _postgres(url)
+    except ArgumentError as error:
+        raise StoreError(f"the database's URL cannot be used: {error}") from error
+    raise StoreError(f"a database of kind {backend!r} is not known: sqlite or postgresql is")
+
+
+# Parameters hold subscribers' numbers, and errors are logged: hide_parameters.
+
+
+def _sqlite(url: str) -> Engine:
+    options = {"isolation_level": None, "cached_statements": 512}
+    engine = create_engine(url, connect_args=options, hide_parameters=True)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def _postgres(url: str) -> Engine:
+    engine = create_engine(url, connect_args=_POSTGRES, hide_parameters=True)
+    event.listen(engine, "connect", _prepare_postgres)
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _prepare_postgres(connection: Any, _record: Any) -> None:
+    connection.prepared_max = 512
+
+
+def _begin_immediate(connection: Connection) -> None:
+    # With SQLite's deferred transactions two writers that both have read deadlock at the first
+    # write; and the driver's own BEGIN leaves rows behind when a savepoint was rolled back.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def is_lost(error: Exception) -> bool:
+    """Return whether the connection died, so that the same work may go through on a new one."""
+    return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
+def explained(error: Exception, trace: str = "") -> StoreError:
+    """Return the error as its caller shall see it; no subscriber's number is in its text."""
+    if isinstance(error, StoreError):
+        return error
+    if isinstance(error, OperationalError | InterfaceError):
+        return StoreUnavailable(f"the database cannot do this now: {_first_line(error)}", trace)
+    if isinstance(error, DBAPIError):
+        return StoreError(f"the database refused this: {_first_line(error)}", trace)
+    return StoreError(f"{type(error).__name__}: {error}", trace)
+
+
+def _first_line(error: DBAPIError) -> str:
+    # PostgreSQL's later lines quote the row, numbers and all.
+    return str(error.orig).partition("\n")[0]

@@ -1,0 +1,69 @@
+"""Alembic: from whatever revision a database has to the tables of store.schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, inspect, text
+
+from store.engine import engine_for, explained
+
+HEAD = "0001"
+"""The newest revision in `versions`: a database that says so needs nothing."""
+
+_VERSION = text("SELECT version_num FROM alembic_version")
+
+
+def upgrade(url: str) -> bool:
+    """Bring the database at `url` to `HEAD`, creating it if there is none; False: nothing to do.
+
+    A SQLite file's folder is created. Two programs that upgrade at once wait for each other.
+
+    Raises:
+        StoreError: the database cannot be reached or written, or is newer than this program.
+    """
+    engine = engine_for(url)
+    try:
+        _create_folder(engine)
+        if current(engine) == HEAD:
+            return False
+        _migrate(engine)
+    except Exception as error:
+        raise explained(error) from error
+    finally:
+        engine.dispose()
+    return True
+
+
+def current(engine: Engine) -> str | None:
+    """Return the revision the database says it has; None: it has no tables of ours."""
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        revision: str | None = connection.execute(_VERSION).scalar()
+        return revision
+
+
+def _create_folder(engine: Engine) -> None:
+    file = engine.url.database
+    if engine.dialect.name == "sqlite" and file and file != ":memory:":
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+
+
+def _migrate(engine: Engine) -> None:
+    # Imported only when there is something to migrate: it takes as long as a whole start.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
+    with engine.begin() as connection:
+        _take_turns(connection)
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _take_turns(connection: Connection) -> None:
+    # SQLite's BEGIN IMMEDIATE has done so already.
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('toneline db upgrade'))"))

@@ -1,0 +1,317 @@
+"""Every table on one page.
+
+Instants are microseconds since 1970 UTC in the database and timezone-aware datetimes in Python, so
+that both engines sort and compare them alike. Money is integer fen. Numbers are `86` and 11 digits.
+Rows that prove something (consents, events, messages) are only ever inserted.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Instant(TypeDecorator[datetime]):
+    """A timezone-aware datetime, stored as integer microseconds since 1970 UTC."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002  the signature is SQLAlchemy's
+        """Return microseconds; a naive datetime is a TypeError, never a guess."""
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002  the signature is SQLAlchemy's
+        """Return an aware datetime in UTC."""
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# ---------------------------------------------------------------- the catalogue
+
+tone = Table(
+    "tone",
+    metadata,
+    Column("code", String(8), primary_key=True),
+    Column("title", String(20), nullable=False),
+    Column("artist", String(15), nullable=False),
+    Column("sp", String(40), nullable=False),
+    Column("style", String(20), nullable=False),
+    Column("price_fen", Integer, nullable=False),
+    Column("member_price_fen", Integer, nullable=False),
+    Column("senior_price_fen", Integer, nullable=False),
+    Column("licence_until", Date),
+    Column("state", String(10), nullable=False),  # published, retired
+    Column("sound", String(200), nullable=False),  # stem below the sounds folder
+    Column("duration_ms", Integer, nullable=False),
+    Column("title_sound", String(200)),  # stem below the sounds folder
+    Column("changed_at", Instant, nullable=False),
+)
+
+edition = Table(
+    "edition",
+    metadata,
+    Column("edition_id", Integer, primary_key=True, autoincrement=True),
+    Column("owner", String(20), nullable=False),  # a branch's or the province's name
+    Column("kind", String(10), nullable=False),  # regular, holiday, emergency
+    Column("valid_from", Instant, nullable=False),
+    Column("valid_to", Instant),
+    Column("checksum", String(64), nullable=False),
+    Column("author", String(80), nullable=False),
+    Column("published_at", Instant, nullable=False),
+    Index(None, "owner", "valid_from"),
+)
+
+edition_slot = Table(
+    "edition_slot",
+    metadata,
+    Column("edition_id", ForeignKey("edition.edition_id"), primary_key=True),
+    Column("slot", Integer, primary_key=True),
+    Column("code", String(8), nullable=False),
+    Column("source", String(10), nullable=False),  # file, chart, reserve
+)
+
+catalogue_version = Table(
+    "catalogue_version",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("version", Integer, nullable=False),
+)
+
+# ---------------------------------------------------------------- subscribers
+
+subscriber = Table(
+    "subscriber",
+    metadata,
+    Column("msisdn", String(13), primary_key=True),
+    Column("tier", String(10), nullable=False),  # visitor, member, senior
+    Column("ring_back", String(3), nullable=False),  # the function: on, off
+    Column("state", String(10), nullable=False),  # active, suspended
+    Column("changed_at", Instant, nullable=False),
+)
+
+no_offers = Table(
+    "no_offers",
+    metadata,
+    Column("msisdn", String(13), primary_key=True),
+    Column("since", Instant, nullable=False),
+)
+
+# ---------------------------------------------------------------- calls
+
+call = Table(
+    "call",
+    metadata,
+    Column("call_id", String(32), primary_key=True),
+    Column("msisdn", String(13)),  # none when the caller is no mobile or unknown
+    Column("dialled", String(40), nullable=False),
+    Column("branch", String(20)),
+    Column("started_at", Instant, nullable=False),
+    Column("answered_at", Instant),
+    Column("ended_at", Instant),
+    Column("outcome", String(20)),
+    Column("events", Text),  # JSON: [[ms since started_at, kind, detail], ...]
+    Index(None, "msisdn", "started_at"),
+)
+
+preview = Table(
+    "preview",
+    metadata,
+    Column("call_id", String(32), primary_key=True),
+    Column("number", Integer, primary_key=True),  # 1, 2, ... within the call
+    Column("msisdn", String(13)),
+    Column("tone_code", String(8), nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("heard_ms", Integer, nullable=False),
+    Column("to_the_end", Boolean, nullable=False),
+    Index(None, "tone_code", "started_at"),
+)
+
+# ---------------------------------------------------------------- orders and their proof
+
+order = Table(
+    "orders",
+    metadata,
+    Column("order_id", String(32), primary_key=True),
+    Column("msisdn", String(13), nullable=False),
+    Column("tone_code", String(8), nullable=False),
+    Column("title", String(20), nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("channel", String(12), nullable=False),  # ivr, sms
+    Column("tier", String(10), nullable=False),
+    Column("price_fen", Integer, nullable=False),
+    Column("pays_fen", Integer, nullable=False),
+    Column("requested_at", Instant, nullable=False),
+    Column("confirmed_at", Instant),
+    Column("provisioned_at", Instant),
+    Column("captured_at", Instant),
+    Column("undone_at", Instant),
+    Column("ended_at", Instant),
+    Column("reason", String(40)),
+    Column("call_id", String(32)),
+    Column("mo_id", String(32)),
+    Column("next_at", Instant),  # when the scheduler has to look at it again
+    Column("claimed_by", String(64)),
+    Column("claimed_until", Instant),
+    Index(None, "msisdn", "requested_at"),
+    Index(None, "next_at", sqlite_where=text("next_at IS NOT NULL"),
+          postgresql_where=text("next_at IS NOT NULL")),
+)  # fmt: skip
+
+LIVE_STATES = ("requested", "confirmed", "authorised", "provisioned", "captured", "unknown")
+"""An order in one of these is under way or owned; a number has one such order per tone."""
+
+_live = text(f"state IN ({', '.join(repr(state) for state in LIVE_STATES)})")
+Index("uq_orders_live", order.c.msisdn, order.c.tone_code, unique=True,
+      sqlite_where=_live, postgresql_where=_live)  # fmt: skip
+
+question = Table(
+    "question",
+    metadata,
+    Column("question_id", String(32), primary_key=True),
+    Column("msisdn", String(13), nullable=False),
+    Column("tone_code", String(8), nullable=False),
+    Column("title", String(20), nullable=False),
+    Column("tier", String(10), nullable=False),
+    Column("price_fen", Integer, nullable=False),
+    Column("pays_fen", Integer, nullable=False),
+    Column("shown", Text, nullable=False),  # the question's text, as sent
+    Column("state", String(10), nullable=False),  # open, confirmed, declined, replaced, expired
+    Column("asked_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("answered_at", Instant),
+    Index(None, "msisdn", "asked_at"),
+    Index(None, "state", "expires_at"),
+)
+
+consent = Table(
+    "consent",
+    metadata,
+    Column("order_id", ForeignKey("orders.order_id"), primary_key=True),
+    Column("msisdn", String(13), nullable=False),
+    Column("channel", String(12), nullable=False),
+    Column("shown", Text, nullable=False),  # JSON: the text, or prompts with SHA-256 and ms played
+    Column("answer", String(160), nullable=False),  # the key, or the SMS as it came
+    Column("answered_at", Instant, nullable=False),
+    Column("quote", Text, nullable=False),  # JSON: the three prices, tier, what he pays
+)
+
+shown_list = Table(
+    "shown_list",
+    metadata,
+    Column("msisdn", String(13), primary_key=True),
+    Column("codes", Text, nullable=False),  # JSON: tone codes in the order shown
+    Column("shown_at", Instant, nullable=False),
+)
+
+event = Table(
+    "event",
+    metadata,
+    Column("event_id", Integer, primary_key=True, autoincrement=True),
+    Column("at", Instant, nullable=False),
+    Column("msisdn", String(13), nullable=False),
+    Column("kind", String(12), nullable=False),  # contract.md's kinds of a trace
+    Column("order_id", String(32)),
+    Column("call_id", String(32)),
+    Column("message_id", String(32)),  # the MO or MT it belongs to
+    Column("detail", Text, nullable=False),  # JSON
+    Index(None, "msisdn", "at"),
+)
+
+# ---------------------------------------------------------------- messages
+
+mo = Table(
+    "mo",
+    metadata,
+    Column("mo_id", String(32), primary_key=True),
+    Column("smsc", String(40), nullable=False),
+    Column("msisdn", String(13), nullable=False),  # as it came when it is no mobile
+    Column("destination", String(21), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("intent", String(20), nullable=False),
+    Column("outcome", String(40), nullable=False),
+    Column("received_at", Instant, nullable=False),
+    Column("repeated", Integer, nullable=False, server_default="0"),
+    Index(None, "msisdn", "received_at"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("mt_id", String(32), primary_key=True),
+    Column("msisdn", String(13), nullable=False),
+    Column("sender", String(21), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("message_class", String(8), nullable=False),  # answer, order, offer
+    Column("purpose", String(20), nullable=False),  # hangup_sms, question, order_notice, ...
+    Column("tone_code", String(8)),
+    Column("order_id", String(32)),
+    Column("call_id", String(32)),
+    Column("mo_id", String(32)),
+    Column("state", String(10), nullable=False),  # due, claimed, sent, delivered, failed, dropped
+    Column("reason", String(40)),  # why it was dropped or failed
+    Column("created_at", Instant, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("sent_at", Instant),
+    Column("ended_at", Instant),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("claimed_by", String(64)),
+    Column("claimed_until", Instant),
+    Index(None, "msisdn", "created_at"),
+    Index("ix_outbox_waiting", "due_at", sqlite_where=text("state IN ('due', 'claimed')"),
+          postgresql_where=text("state IN ('due', 'claimed')")),
+)  # fmt: skip
+
+outbox_part = Table(
+    "outbox_part",
+    metadata,
+    Column("mt_id", ForeignKey("outbox.mt_id"), primary_key=True),
+    Column("part", Integer, primary_key=True),  # 1, 2, ...
+    Column("smsc", String(40), nullable=False),
+    Column("message_id", String(65), nullable=False),
+    Column("submitted_at", Instant, nullable=False),
+    Column("receipt_state", String(10)),
+    Index(None, "smsc", "message_id"),
+)
+
+receipt = Table(
+    "receipt",
+    metadata,
+    Column("receipt_id", Integer, primary_key=True, autoincrement=True),
+    Column("smsc", String(40), nullable=False),
+    Column("message_id", String(65), nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("error", String(10), nullable=False),
+    Column("received_at", Instant, nullable=False),
+    UniqueConstraint("smsc", "message_id", "state"),
+)

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, text
+
+from store import migrations
+from store.database import LocalDatabase
+from store.engine import StoreUnavailable, engine_for
+from store.schema import metadata
+
+
+def test_a_migrated_database_has_exactly_the_tables_of_the_schema(database: LocalDatabase) -> None:
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True}
+        )
+        assert compare_metadata(context, metadata) == []
+
+
+def test_partial_indexes_have_the_condition_of_the_schema(tmp_path: Path) -> None:
+    # Alembic compares no conditions; the engine's own words for them are compared instead.
+    migrations.upgrade(f"sqlite:///{tmp_path / 'migrated.db'}")
+    migrated = engine_for(f"sqlite:///{tmp_path / 'migrated.db'}")
+    created = engine_for(f"sqlite:///{tmp_path / 'created.db'}")
+    metadata.create_all(created)
+    assert _partial_indexes(migrated) == _partial_indexes(created) != {}
+
+
+def _partial_indexes(engine: Engine) -> dict[str, str]:
+    query = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql LIKE '%WHERE%'"
+    with engine.connect() as connection:
+        return {name: " ".join(sql.split()) for name, sql in connection.execute(text(query))}
+
+
+def test_the_head_that_the_quick_look_knows_is_alembics() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    assert ScriptDirectory.from_config(config).get_current_head() == migrations.HEAD
+
+
+def test_upgrading_twice_does_something_once(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'new folder' / 'toneline.db'}"
+    assert migrations.upgrade(url) is True
+    assert migrations.upgrade(url) is False
+
+
+def test_an_unreachable_database_is_told_in_a_sentence() -> None:
+    with pytest.raises(StoreUnavailable, match="cannot do this now"):
+        migrations.upgrade("postgresql+psycopg://nobody@127.0.0.1:1/nothing")
