@@ -1,0 +1,275 @@
+"""Tones: import, find, retire, licence."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from catalog.values import BadToneCode, parse_tone_code
+from store.changes import announce
+from store.schema import catalogue_version
+from store.schema import tone as table
+
+COLUMNS = (
+    "code",
+    "title",
+    "artist",
+    "sp",
+    "style",
+    "price_fen",
+    "member_price_fen",
+    "senior_price_fen",
+    "licence_until",
+    "audio",
+)
+LONGEST = {"title": 20, "artist": 15, "sp": 40, "style": 20}
+"""Characters; title and artist must fit one SMS with the longest text around them."""
+DEAREST_FEN = 100_000
+
+
+class BadCatalogue(Exception):
+    """A catalogue file cannot be imported; `errors` names line, column, value and reason of each."""
+
+    def __init__(self, errors: Sequence[str]) -> None:
+        super().__init__("\n".join(errors))
+        self.errors = tuple(errors)
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What a tone costs by membership, in fen."""
+
+    visitor: int
+    member: int
+    senior: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tone:
+    """A tone of the catalogue. `sound` and `title_sound` are stems below the sounds folder."""
+
+    code: str
+    title: str
+    artist: str
+    sp: str
+    style: str
+    prices: Prices
+    licence_until: date | None
+    state: str
+    sound: str
+    duration_ms: int
+    title_sound: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueRow:
+    """One checked line of a catalogue file; `audio` is a path below the audio folder, or empty."""
+
+    line: int
+    code: str
+    title: str
+    artist: str
+    sp: str
+    style: str
+    prices: Prices
+    licence_until: date | None
+    audio: str
+
+
+def read_catalogue(text: str, name: str) -> tuple[CatalogueRow, ...]:
+    """Return the rows of a catalogue CSV (contract: UTF-8 text, header line).
+
+    Raises:
+        BadCatalogue: every error of the file, as `name:line:column: value: reason` sentences.
+    """
+    records = list(csv.reader(io.StringIO(text, newline="")))
+    if not records:
+        raise BadCatalogue([f"{name}:1: the file is empty; its first line is {','.join(COLUMNS)}"])
+    header = tuple(heading.strip().lstrip("\ufeff") for heading in records[0])
+    if header != COLUMNS:
+        raise BadCatalogue([f"{name}:1: the header is not {','.join(COLUMNS)}"])
+    errors: list[str] = []
+    rows: list[CatalogueRow] = []
+    lines: dict[str, int] = {}
+    for line, record in enumerate(records[1:], start=2):
+        if not any(field.strip() for field in record):
+            continue
+        if len(record) != len(COLUMNS):
+            errors.append(f"{name}:{line}: {len(record)} columns instead of {len(COLUMNS)}")
+            continue
+        row, wrong = _read_row(line, dict(zip(COLUMNS, map(str.strip, record), strict=True)))
+        errors += [f"{name}:{line}:{reason}" for reason in wrong]
+        if row is not None and row.code in lines:
+            errors.append(f"{name}:{line}:code: {row.code}: stands in line {lines[row.code]} too")
+        elif row is not None:
+            lines[row.code] = line
+            rows.append(row)
+    if not rows and not errors:
+        errors.append(f"{name}:2: there is no tone below the header line")
+    if errors:
+        raise BadCatalogue(errors)
+    return tuple(rows)
+
+
+def _read_row(line: int, fields: Mapping[str, str]) -> tuple[CatalogueRow | None, list[str]]:
+    wrong: list[str] = []
+    try:
+        parse_tone_code(fields["code"])
+    except BadToneCode:
+        wrong.append(f"code: {fields['code']}: 3 to 8 digits, the first not 0")
+    for column, longest in LONGEST.items():
+        value = fields[column]
+        if not value:
+            wrong.append(f"{column}: must not be empty")
+        elif len(value) > longest:
+            wrong.append(f"{column}: {value}: longer than {longest} characters")
+        elif not value.isprintable():
+            wrong.append(f"{column}: {value!r}: has a character that cannot be shown")
+    prices = {}
+    for column in ("price_fen", "member_price_fen", "senior_price_fen"):
+        value = fields[column]
+        if not value.isascii() or not value.isdigit() or int(value) > DEAREST_FEN:
+            wrong.append(f"{column}: {value}: whole fen from 0 to {DEAREST_FEN}")
+        else:
+            prices[column] = int(value)
+    licence_until = None
+    if fields["licence_until"]:
+        try:
+            licence_until = date.fromisoformat(fields["licence_until"])
+        except ValueError:
+            wrong.append(
+                f"licence_until: {fields['licence_until']}: a date such as 2027-12-31, or empty"
+            )
+    if wrong:
+        return None, wrong
+    return (
+        CatalogueRow(
+            line=line,
+            code=fields["code"],
+            title=fields["title"],
+            artist=fields["artist"],
+            sp=fields["sp"],
+            style=fields["style"],
+            prices=Prices(*(prices[column] for column in COLUMNS[5:8])),
+            licence_until=licence_until,
+            audio=fields["audio"],
+        ),
+        [],
+    )
+
+
+_COLUMNS = tuple(table.c[column] for column in (
+    "code", "title", "artist", "sp", "style", "price_fen", "member_price_fen", "senior_price_fen",
+    "licence_until", "state", "sound", "duration_ms", "title_sound",
+))  # fmt: skip
+_ALL = select(*_COLUMNS).order_by(table.c.code)
+_VERSION = select(catalogue_version.c.version)
+
+
+def tone_of(row: Row[tuple[object, ...]]) -> Tone:
+    """Return a catalogue row as a Tone."""
+    return Tone(
+        code=row.code,
+        title=row.title,
+        artist=row.artist,
+        sp=row.sp,
+        style=row.style,
+        prices=Prices(row.price_fen, row.member_price_fen, row.senior_price_fen),
+        licence_until=row.licence_until,
+        state=row.state,
+        sound=row.sound,
+        duration_ms=row.duration_ms,
+        title_sound=row.title_sound,
+    )
+
+
+def all_tones(connection: Connection) -> tuple[Tone, ...]:
+    """Return every tone, retired ones too, by code."""
+    return tuple(tone_of(row) for row in connection.execute(_ALL))
+
+
+def find_tone(connection: Connection, code: str) -> Tone | None:
+    """Return the tone of a code, retired or not."""
+    row = connection.execute(select(*_COLUMNS).where(table.c.code == code)).one_or_none()
+    return None if row is None else tone_of(row)
+
+
+def find_tones(connection: Connection, words: str) -> tuple[Tone, ...]:
+    """Return the tones whose code, title, artist or style has every word; no word finds all."""
+    wanted = [word.casefold() for word in words.split()]
+    return tuple(
+        tone
+        for tone in all_tones(connection)
+        if all(
+            word in f"{tone.code} {tone.title} {tone.artist} {tone.style}".casefold()
+            for word in wanted
+        )
+    )
+
+
+def put_tones(connection: Connection, tones: Iterable[Tone], now: datetime) -> int:
+    """Insert or replace tones by their code; return how many changed anything."""
+    present = {tone.code: tone for tone in all_tones(connection)}
+    changed = [tone for tone in tones if present.get(tone.code) != tone]
+    fresh = [_values(tone, now) for tone in changed if tone.code not in present]
+    if fresh:
+        connection.execute(insert(table), fresh)
+    for tone in changed:
+        if tone.code in present:
+            connection.execute(
+                update(table).where(table.c.code == tone.code).values(_values(tone, now))
+            )
+    if changed:
+        catalogue_changed(connection)
+    return len(changed)
+
+
+def retire_tone(connection: Connection, code: str, now: datetime) -> bool:
+    """Take a tone out of the catalogue; return False when there is no such published tone."""
+    done = connection.execute(
+        update(table)
+        .where(table.c.code == code, table.c.state == "published")
+        .values(state="retired", changed_at=now)
+    )
+    if done.rowcount:
+        catalogue_changed(connection)
+    return bool(done.rowcount)
+
+
+def catalogue_changed(connection: Connection) -> None:
+    """Give the catalogue its next version, so that every running line loads it."""
+    done = connection.execute(
+        update(catalogue_version).values(version=catalogue_version.c.version + 1)
+    )
+    if not done.rowcount:
+        connection.execute(insert(catalogue_version).values(id=1, version=1))
+    announce(connection, "catalogue")
+
+
+def version(connection: Connection) -> int:
+    """Return the catalogue's version: it grows with every change."""
+    return connection.execute(_VERSION).scalar() or 0
+
+
+def _values(tone: Tone, now: datetime) -> dict[str, object]:
+    return {
+        "code": tone.code,
+        "title": tone.title,
+        "artist": tone.artist,
+        "sp": tone.sp,
+        "style": tone.style,
+        "price_fen": tone.prices.visitor,
+        "member_price_fen": tone.prices.member,
+        "senior_price_fen": tone.prices.senior,
+        "licence_until": tone.licence_until,
+        "state": tone.state,
+        "sound": tone.sound,
+        "duration_ms": tone.duration_ms,
+        "title_sound": tone.title_sound,
+        "changed_at": now,
+    }
