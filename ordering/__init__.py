@@ -1,0 +1,1 @@
+"""What may be done for a subscriber, and its proof."""

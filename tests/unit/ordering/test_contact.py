@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import Connection, select
+
+from catalog.tones import Prices
+from ordering import contact, delivery, orders, outbox, records
+from ordering.contact import ContactPolicy, Offer
+from ordering.provisioning import Quote
+from store.database import LocalDatabase
+from store.schema import outbox as table
+from tests.fakes.messages import MSISDN, NOON, POLICY, a_call, a_message, an_offer
+
+LIMITS = orders.Limits(10, 3000, 30, "Asia/Shanghai")
+
+
+def why_not(database: LocalDatabase, message: outbox.Message, now: datetime = NOON) -> str | None:
+    return database.run_now(contact.may_send, message, POLICY, now)
+
+
+def send(database: LocalDatabase, message: outbox.Message, at: datetime) -> None:
+    database.run_now(outbox.put, message, at)
+    database.run_now(delivery.sent, message.mt_id, (), at)
+
+
+def order(database: LocalDatabase, code: str, at: datetime) -> None:
+    request = orders.OrderRequest(
+        order_id=f"order-{code}",
+        msisdn=MSISDN,
+        tone_code=code,
+        title="曲",
+        channel="ivr",
+        quote=Quote(True, None, "visitor", Prices(200, 150, 100), 200),
+        requested_at=at,
+        confirmed_at=at,
+        shown="{}",
+        answer="1",
+    )
+    assert isinstance(database.run_now(orders.place, request, None, LIMITS, at), orders.Placed)
+
+
+def waiting(database: LocalDatabase) -> dict[str, tuple[str, str | None]]:
+    with database.engine.connect() as connection:
+        rows = connection.execute(select(table.c.mt_id, table.c.state, table.c.reason)).all()
+    return {mt_id: (state, reason) for mt_id, state, reason in rows}
+
+
+# ---------------------------------------------------------------- the gate
+
+
+def test_an_offer_to_somebody_who_only_called_may_be_sent(database: LocalDatabase) -> None:
+    database.run_now(records.call_ended, a_call(), None)
+    assert why_not(database, an_offer()) is None
+
+
+@pytest.mark.parametrize("message_class", ["answer", "order"])
+def test_what_is_no_offer_is_always_sent(database: LocalDatabase, message_class: str) -> None:
+    database.run_now(contact.stop_offers, MSISDN, NOON)
+    night = NOON.replace(hour=3)
+    assert why_not(database, a_message(message_class=message_class), night) is None
+
+
+@pytest.mark.parametrize(
+    ("clock", "reason"),
+    [
+        (time(7, 59, 59), "outside_hours"),
+        (time(8), None),
+        (time(21, 59), None),
+        (time(22, 0, 1), "outside_hours"),
+    ],
+)
+def test_no_offer_outside_its_hours(
+    database: LocalDatabase, clock: time, reason: str | None
+) -> None:
+    now = datetime.combine(NOON.date(), clock, NOON.tzinfo)
+    assert why_not(database, an_offer(), now) == reason
+
+
+def test_hours_may_be_all_day(database: LocalDatabase) -> None:
+    always = replace(POLICY, hours=(time.min, time.max))
+    assert database.run_now(contact.may_send, an_offer(), always, NOON.replace(hour=3)) is None
+
+
+def opted_out(database: LocalDatabase) -> None:
+    database.run_now(contact.stop_offers, MSISDN, NOON)
+
+
+def on_the_line_again(database: LocalDatabase) -> None:
+    started = records.CallStarted("c2", MSISDN, "12530019", None, NOON - timedelta(minutes=14))
+    database.run_now(records.call_started, started)
+
+
+def has_ordered_in_or_after_the_call(database: LocalDatabase) -> None:
+    database.run_now(records.call_ended, a_call(), None)
+    order(database, "1041", NOON - timedelta(minutes=2))
+
+
+def has_that_tone(database: LocalDatabase) -> None:
+    order(database, "1029", NOON - timedelta(days=30))
+
+
+def had_one_today(database: LocalDatabase) -> None:
+    send(database, an_offer("earlier", tone_code="1041"), NOON.replace(hour=8))
+
+
+def another_is_just_being_sent(database: LocalDatabase) -> None:
+    database.run_now(outbox.put, an_offer("earlier", tone_code="1041"), NOON)
+    database.run_now(delivery.claim, "host/1", 1, POLICY, NOON)
+
+
+def had_the_same_a_week_ago(database: LocalDatabase) -> None:
+    send(database, an_offer("earlier"), NOON - timedelta(days=6, hours=23))
+
+
+@pytest.mark.parametrize(
+    ("happened", "reason"),
+    [
+        (opted_out, "opted_out"),
+        (on_the_line_again, "on_the_line"),
+        (has_ordered_in_or_after_the_call, "ordered"),
+        (has_that_tone, "ordered"),
+        (had_one_today, "one_a_day"),
+        (another_is_just_being_sent, "one_a_day"),
+        (had_the_same_a_week_ago, "same_content"),
+    ],
+)
+def test_an_offer_is_not_sent_to_who(
+    database: LocalDatabase, happened: Callable[[LocalDatabase], None], reason: str
+) -> None:
+    happened(database)
+    assert why_not(database, an_offer()) == reason
+    database.run_now(outbox.put, an_offer(), NOON)
+    database.run_now(delivery.claim, "host/2", 5, POLICY, NOON)
+    assert waiting(database)["o1"] == ("dropped", reason)
+    assert why_not(database, an_offer(msisdn="8613905250002")) is None
+
+
+def a_call_lost_long_ago(database: LocalDatabase) -> None:
+    started = records.CallStarted("c2", MSISDN, "12530019", None, NOON - timedelta(minutes=16))
+    database.run_now(records.call_started, started)
+
+
+def an_order_before_the_call(database: LocalDatabase) -> None:
+    database.run_now(records.call_ended, a_call(), None)
+    order(database, "1041", NOON - timedelta(minutes=4))
+
+
+def one_yesterday_of_another_tone(database: LocalDatabase) -> None:
+    send(database, an_offer("earlier", tone_code="1041"), NOON - timedelta(hours=12, seconds=1))
+
+
+def the_same_long_ago(database: LocalDatabase) -> None:
+    send(database, an_offer("earlier"), NOON - timedelta(days=7, seconds=1))
+
+
+def the_same_but_dropped(database: LocalDatabase) -> None:
+    database.run_now(outbox.put_dropped, an_offer("earlier"), "ordered", NOON)
+
+
+@pytest.mark.parametrize(
+    "happened",
+    [
+        a_call_lost_long_ago,
+        an_order_before_the_call,
+        one_yesterday_of_another_tone,
+        the_same_long_ago,
+        the_same_but_dropped,
+    ],
+)
+def test_an_offer_is_sent_in_spite_of(
+    database: LocalDatabase, happened: Callable[[LocalDatabase], None]
+) -> None:
+    happened(database)
+    assert why_not(database, an_offer()) is None
+
+
+def test_the_day_is_the_local_one(database: LocalDatabase) -> None:
+    half_past_midnight = datetime(2026, 11, 23, 0, 30, tzinfo=ZoneInfo("Asia/Shanghai"))
+    send(database, an_offer("earlier", tone_code="1041"), half_past_midnight)
+    in_utc = ContactPolicy((time.min, time.max), 7, 15, "UTC")
+    assert database.run_now(contact.may_send, an_offer(), in_utc, NOON) is None
+    assert why_not(database, an_offer()) == "one_a_day"
+
+
+# ---------------------------------------------------------------- planning
+
+
+def test_the_offer_of_a_later_call_replaces_the_one_that_waits(database: LocalDatabase) -> None:
+    database.run_now(contact.plan_offer, Offer(an_offer("o1"), None), NOON)
+    database.run_now(contact.plan_offer, Offer(an_offer("o2"), None), NOON)
+    assert waiting(database) == {"o1": ("dropped", "replaced"), "o2": ("due", None)}
+
+
+def test_planning_twice_is_planning_once(database: LocalDatabase) -> None:
+    for _ in range(2):
+        database.run_now(contact.plan_offer, Offer(an_offer("o1"), None), NOON)
+    assert waiting(database) == {"o1": ("due", None)}
+
+
+@pytest.mark.parametrize("reason", ["ordered", "refused", "gave_up", "code_sent"])
+def test_what_the_call_forbids_is_recorded_as_dropped_with_the_one_before(
+    database: LocalDatabase, reason: str
+) -> None:
+    database.run_now(contact.plan_offer, Offer(an_offer("o1"), None), NOON)
+    database.run_now(contact.plan_offer, Offer(an_offer("o2"), reason), NOON)
+    assert waiting(database) == {"o1": ("dropped", reason), "o2": ("dropped", reason)}
+
+
+def test_further_calls_put_the_offer_off(database: LocalDatabase) -> None:
+    end = a_call().ended_at
+    due, life = end + timedelta(seconds=45), timedelta(minutes=15)
+    offer = an_offer(due_at=due, expires_at=due + life)
+    database.run_now(records.call_ended, a_call(), Offer(offer, None))
+    for minutes in (1, 3):
+        later = end + timedelta(minutes=minutes)
+        database.run_now(records.call_ended, a_call(f"c{minutes}", ended_at=later), None)
+        database.run_now(contact.put_off_offer, MSISDN, later)
+    due = end + timedelta(minutes=3, seconds=45)
+    too_early = due - timedelta(seconds=1)
+    claimed = database.run_now(delivery.claim, "host/1", 1, POLICY, too_early)
+    assert claimed.messages == ()
+    claimed = database.run_now(delivery.claim, "host/2", 1, POLICY, due)
+    assert [message.expires_at for message in claimed.messages] == [due + life]
+
+
+def test_a_first_call_has_nothing_to_put_off(database: LocalDatabase) -> None:
+    database.run_now(records.call_ended, a_call(), None)
+    database.run_now(contact.put_off_offer, MSISDN, a_call().ended_at)
+    assert waiting(database) == {}
+
+
+# ---------------------------------------------------------------- refusing and allowing
+
+
+def test_refusing_drops_what_waits_and_is_new_only_once(database: LocalDatabase) -> None:
+    database.run_now(outbox.put, an_offer(), NOON)
+    database.run_now(outbox.put, a_message(), NOON)
+    assert database.run_now(contact.stop_offers, MSISDN, NOON)
+    assert not database.run_now(contact.stop_offers, MSISDN, NOON)
+    assert waiting(database) == {"o1": ("dropped", "opted_out"), "m1": ("due", None)}
+
+
+def test_allowing_again_is_new_only_after_refusing(database: LocalDatabase) -> None:
+    assert not database.run_now(contact.resume_offers, MSISDN)
+    database.run_now(contact.stop_offers, MSISDN, NOON)
+    assert database.run_now(contact.resume_offers, MSISDN)
+    assert why_not(database, an_offer()) is None
+
+
+@pytest.mark.parametrize(
+    ("sent_ago", "answerable"),
+    [(timedelta(0), True), (timedelta(hours=47), True), (timedelta(hours=48), False)],
+)
+def test_an_offer_can_be_answered_for_48_hours(
+    database: LocalDatabase, sent_ago: timedelta, answerable: bool
+) -> None:
+    def had_offer(connection: Connection) -> bool:
+        return contact.had_offer(connection, MSISDN, NOON)
+
+    send(database, an_offer(), NOON - sent_ago)
+    with database.engine.connect() as connection:
+        assert had_offer(connection) == answerable
