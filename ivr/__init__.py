@@ -1,0 +1,1 @@
+"""Voice: the AGI dialogue, the call, its prompts."""

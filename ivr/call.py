@@ -1,0 +1,248 @@
+"""One call: who calls, what he has heard and asked for, and what the line works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from twisted.internet.defer import Deferred
+
+from catalog.snapshot import Snapshot
+from catalog.tones import Tone
+from catalog.values import mask, yuan
+from config.settings import Line as LineSettings
+from config.settings import Policy, Sms
+from ivr.call_record import CallRecord
+from ivr.caller import Caller, Dialled, read_caller, read_dialled
+from ivr.channel import Channel
+from ivr.keypad import Keypad, Press
+from ivr.patience import Pending
+from ivr.prompts import CannotSay, PromptBook
+from ivr.service import Clock
+from ordering.provisioning import NoQuote, Operator, Quote
+from ordering.texts import Texts
+from store.database import Database
+
+T = TypeVar("T")
+
+SILENCE_MS = 3000  # so long the line waits for an answer before it says it once more
+QUOTE_PATIENCE_S = 10.0  # the operator's side has its own, shorter limit
+
+
+class Log(Protocol):
+    """What a structlog logger does."""
+
+    def info(self, event: str, **values: object) -> object:
+        """Log what is normal."""
+
+    def warning(self, event: str, **values: object) -> object:
+        """Log what somebody should look at."""
+
+    def error(self, event: str, **values: object) -> object:
+        """Log what somebody must look at."""
+
+    def exception(self, event: str, **values: object) -> object:
+        """Log the exception being handled, with its traceback."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What every call works with.
+
+    `sounds` is the sounds folder as Asterisk sees it; `fingerprint` gives the SHA-256 of a sound's
+    file by its stem, `clock` aware instants, `new_id` 32 hex digits.
+    """
+
+    settings: LineSettings
+    policy: Policy
+    sms: Sms
+    prompts: PromptBook
+    sounds: str
+    snapshot: Callable[[], Snapshot]
+    operator: Operator
+    database: Database
+    texts: Texts
+    clock: Callable[[], datetime]
+    new_id: Callable[[], str]
+    reactor: Clock
+    fingerprint: Callable[[str], str]
+    log: Log
+
+
+@dataclass(slots=True)
+class Call:
+    """One call's state. Places change it and nobody else sees it."""
+
+    line: Line
+    channel: Channel
+    call_id: str
+    caller: Caller
+    dialled: Dialled
+    branch: str | None
+    snapshot: Snapshot
+    record: CallRecord
+    ear: Keypad
+    placed: dict[str, str] = field(default_factory=dict)  # tone code -> what is said of its order
+    has_ordered: bool = False
+    gave_up: bool = False
+    refuses_offers: bool = False
+    codes_sent: set[str] = field(default_factory=set)
+    hangup_sms_announced: bool = False
+    _quotes: dict[str, Pending[Quote | None]] = field(default_factory=dict)
+    _known_pays_fen: dict[str, int] = field(default_factory=dict)
+    _helped: str = ""
+
+    def arrive(self) -> None:
+        """The caller has come to another place."""
+        self.ear.may_not_begin_code()
+        self._helped = ""
+
+    # Words.
+
+    def say(self, sentence: str, **values: object) -> tuple[str, ...]:
+        """Return a sentence's sounds; none, with an event, if it cannot be said."""
+        try:
+            return self.line.prompts.say(sentence, **values)
+        except CannotSay as error:
+            self.line.log.warning("cannot_say", call_id=self.call_id, reason=str(error))
+            return ()
+
+    async def hear(self, sentence: str, **values: object) -> Press:
+        """Say a sentence until a key is pressed."""
+        return await self.ear.hear(*self.say(sentence, **values))
+
+    async def ask(self, *sounds: str) -> Press:
+        """Say what the caller can choose and wait a while for his key."""
+        return await self.ear.hear(*sounds) or await self.ear.wait(SILENCE_MS)
+
+    # What has a key of its own everywhere but in lists and codes.
+
+    async def help(self, sentence: str) -> Press:
+        """Help the caller; who asks again in the same place is put through to an agent."""
+        if self._helped != sentence:
+            self._helped = sentence
+            press = await self.hear(sentence)
+            if press != "0":
+                return press
+        if not self.line.settings.agent_dial:
+            return await self.hear("agent_missing")
+        press = await self.hear("agent_connecting")
+        if press is None:
+            await self.channel.execute("Dial", *self.line.settings.agent_dial.split(","))
+        return press
+
+    async def refuse_offers(self) -> Press:
+        """Note that this caller wants no hang-up SMS, and say so."""
+        self.note_refusal()
+        return await self.hear("no_offers_noted")
+
+    def note_refusal(self) -> None:
+        """Note that this caller wants no hang-up SMS."""
+        self.refuses_offers = True
+        self.record.note("opt_out", of="hangup_sms")
+
+    @property
+    def may_be_offered(self) -> bool:
+        """Whether a hang-up SMS would come if the caller hung up now."""
+        return self.caller.msisdn is not None and not (self.has_ordered or self.refuses_offers)
+
+    # The operator's side.
+
+    def soon(self, function: Callable[[Tone], None], tone: Tone) -> None:
+        """Do something as soon as the next command is on its way: the caller never waits for it."""
+        self.line.reactor.callLater(0, function, tone)
+
+    def begin_quote(self, tone: Tone) -> None:
+        """Ask what the caller pays for a tone, so that it is known when he wants it."""
+        if self.caller.msisdn is not None:
+            asking = Deferred.fromCoroutine(self._quote(self.caller.msisdn, tone))
+            self._quotes[tone.code] = self.pending(asking, "quote_failed")
+
+    async def quote(self, tone: Tone) -> Quote | None:
+        """Return the quote of a tone for this caller; None: there is none in time."""
+        if tone.code not in self._quotes:
+            self.begin_quote(tone)
+        pending = self._quotes.pop(tone.code)
+        if not pending.done:
+            await self.hear("ordering_wait")
+            await pending.within(QUOTE_PATIENCE_S)
+        return pending.result
+
+    async def _quote(self, msisdn: str, tone: Tone) -> Quote | None:
+        try:
+            quote = await self.line.operator.quote(msisdn, tone)
+        except NoQuote as error:
+            self.record.note("quote", tone_code=tone.code, missing=str(error))
+            return None
+        self._known_pays_fen[tone.code] = quote.pays_fen
+        self.record.note(
+            "quote",
+            tone_code=tone.code,
+            eligible=quote.eligible,
+            reason=quote.reason,
+            tier=quote.tier,
+            pays_fen=quote.pays_fen,
+        )
+        return quote
+
+    def pending(self, work: Deferred[T], failure_event: str) -> Pending[T]:
+        """Let work go on whatever becomes of the call; its failure is an event of the log."""
+
+        def failed(error: Exception) -> None:
+            self.line.log.error(failure_event, call_id=self.call_id, reason=str(error))
+
+        return Pending(work, self.line.reactor, failed)
+
+    # For logs and messages.
+
+    @property
+    def masked(self) -> str:
+        """The caller's number as logs may show it."""
+        return mask(self.caller.msisdn or "")
+
+    def tone_words(self, tone: Tone, pays_fen: int) -> Mapping[str, str]:
+        """Return the values that an SMS about a tone may hold."""
+        until = tone.licence_until
+        return {
+            "title": tone.title,
+            "artist": tone.artist,
+            "code": tone.code,
+            "pays": yuan(pays_fen),
+            "until": self.line.texts.word("forever") if until is None else until.isoformat(),
+            "undo_min": str(self.line.policy.undo_min),
+            "line": self.line.settings.access_numbers[0],
+        }
+
+    def pays_fen(self, tone: Tone) -> int:
+        """Return what the caller would pay as far as it is known, else the list price."""
+        return self._known_pays_fen.get(tone.code, tone.prices.visitor)
+
+
+def begin(line: Line, channel: Channel, first_sound: Callable[[Call], None]) -> Call:
+    """Return the call of a channel: everything it needs for its whole life is looked up here."""
+    caller = read_caller(channel.environment)
+    dialled = read_dialled(
+        channel.environment.get("agi_extension", ""), line.settings.access_numbers
+    )
+    snapshot = line.snapshot()
+    record = CallRecord(line.clock(), line.reactor.seconds)
+    call_id = line.new_id()
+
+    def sound_missing(sound: str) -> None:
+        line.log.error("sound_missing", call_id=call_id, sound=sound)
+
+    ear = Keypad(
+        channel,
+        snapshot,
+        record,
+        sounds=line.sounds,
+        lead_in_ms=line.settings.lead_in_ms,
+        early_media_max_s=line.settings.early_media_max_s,
+        first_sound=lambda: first_sound(call),
+        sound_missing=sound_missing,
+    )
+    branch = snapshot.branch_of(caller.msisdn, dialled.area_code)
+    call = Call(line, channel, call_id, caller, dialled, branch, snapshot, record, ear)
+    return call

@@ -1,0 +1,78 @@
+"""The two SMS that a call itself may send: a code the caller asked for, and the hang-up SMS."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from catalog.tones import Tone
+from ivr.call import Call
+from ordering import outbox
+from ordering.contact import HANGUP_SMS, Offer
+
+ANSWER_LIFE = timedelta(hours=6)
+HANGUP_SMS_LIFE = timedelta(minutes=15)
+HEARD_ENOUGH_MS = 5000
+STORE_PATIENCE_S = 2.0
+
+
+async def code_by_sms(call: Call, tone: Tone) -> str:
+    """Send the caller a tone's code, once a call; return the sentence that tells him."""
+    if call.caller.msisdn is None:
+        return "code_not_sent"
+    if tone.code not in call.codes_sent:
+        now = call.line.clock()
+        message = _message(
+            call, tone, call.caller.msisdn, "answer", "code_by_sms", now, ANSWER_LIFE
+        )
+        storing = call.line.database.run(outbox.put, message, now)
+        sending = call.pending(storing, "code_not_sent")
+        await sending.within(STORE_PATIENCE_S)
+        if sending.error is not None:
+            return "code_not_sent"
+        call.codes_sent.add(tone.code)
+    return "code_sent"
+
+
+def hangup_sms(call: Call, ended_at: datetime) -> Offer | None:
+    """Return the hang-up SMS for the tone heard longest, with the call's own objection to it."""
+    heard = call.record.heard_longest()
+    if call.caller.msisdn is None or heard is None or heard[1] < HEARD_ENOUGH_MS:
+        return None
+    due_at = ended_at + timedelta(seconds=call.line.policy.hangup_sms_delay_s)
+    message = _message(
+        call, heard[0], call.caller.msisdn, "offer", HANGUP_SMS, due_at, HANGUP_SMS_LIFE
+    )
+    return Offer(message, _objection(call))
+
+
+def _objection(call: Call) -> str | None:
+    if call.has_ordered:
+        return "ordered"
+    if call.refuses_offers:
+        return "refused"
+    if call.gave_up:
+        return "gave_up"
+    return "code_sent" if call.codes_sent else None
+
+
+def _message(
+    call: Call,
+    tone: Tone,
+    msisdn: str,
+    message_class: outbox.MessageClass,
+    purpose: str,
+    due_at: datetime,
+    life: timedelta,
+) -> outbox.Message:
+    return outbox.Message(
+        mt_id=call.line.new_id(),
+        msisdn=msisdn,
+        sender=call.line.sms.sender(message_class),
+        text=call.line.texts.fill(purpose, **call.tone_words(tone, call.pays_fen(tone))),
+        message_class=message_class,
+        purpose=purpose,
+        due_at=due_at,
+        expires_at=due_at + life,
+        tone_code=tone.code,
+        call_id=call.call_id,
+    )

@@ -1,0 +1,39 @@
+"""The SHA-256 of what was played."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from ivr.fingerprints import Fingerprints
+
+
+def test_a_sounds_fingerprint_is_its_files_sha256(tmp_path: Path) -> None:
+    (tmp_path / "menu.wav").write_bytes(b"sound")
+    assert Fingerprints(tmp_path).of("menu") == hashlib.sha256(b"sound").hexdigest()
+
+
+def test_a_replaced_file_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "menu.wav"
+    file.write_bytes(b"sound")
+    fingerprints = Fingerprints(tmp_path)
+    fingerprints.read_ahead(["menu"])
+    file.write_bytes(b"other")
+    os.utime(file, ns=(1, 1))
+    assert fingerprints.of("menu") == hashlib.sha256(b"other").hexdigest()
+
+
+def test_a_known_file_is_not_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "menu.wav"
+    file.write_bytes(b"sound")
+    os.utime(file, ns=(1, 1))
+    fingerprints = Fingerprints(tmp_path)
+    known = fingerprints.of("menu")
+    file.write_bytes(b"sound, of the same length"[:5][::-1])
+    os.utime(file, ns=(1, 1))
+    assert fingerprints.of("menu") == known
+
+
+def test_a_missing_file_has_none(tmp_path: Path) -> None:
+    assert Fingerprints(tmp_path).of("menu") == ""

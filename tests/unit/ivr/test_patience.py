@@ -1,0 +1,95 @@
+"""Waiting a while for what goes on by itself."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
+from ivr.patience import Bell, Pending
+
+
+class Waiting:
+    """A coroutine under way, and its result."""
+
+    def __init__(self, coroutine: object) -> None:
+        self.results: list[object] = []
+        self.deferred = Deferred.fromCoroutine(coroutine)  # type: ignore[arg-type]
+        self.deferred.addBoth(self.results.append)
+
+
+def pending(clock: Clock, work: Deferred[str], errors: list[Exception]) -> Pending[str]:
+    return Pending(work, clock, errors.append)  # type: ignore[arg-type]  # zope's interface
+
+
+def test_a_bell_that_rings_ends_the_wait() -> None:
+    clock = Clock()
+    bell = Bell(clock)  # type: ignore[arg-type]  # zope's interface, which mypy misreads
+    waiting = Waiting(bell.wait(5))
+    bell.ring()
+    assert waiting.results == [True]
+    assert clock.getDelayedCalls() == []
+
+
+def test_a_bell_that_rang_before_ends_the_wait_at_once_and_once() -> None:
+    bell = Bell(Clock())  # type: ignore[arg-type]  # zope's interface, which mypy misreads
+    bell.ring()
+    assert Waiting(bell.wait(5)).results == [True]
+    assert Waiting(bell.wait(5)).results == []
+
+
+def test_a_silent_bell_ends_the_wait_in_time() -> None:
+    clock = Clock()
+    waiting = Waiting(Bell(clock).wait(5))  # type: ignore[arg-type]  # zope's interface
+    clock.advance(5)
+    assert waiting.results == [False]
+
+
+def test_a_cancelled_wait_leaves_nothing_behind() -> None:
+    clock = Clock()
+    bell = Bell(clock)  # type: ignore[arg-type]  # zope's interface, which mypy misreads
+    waiting = Waiting(bell.wait(5))
+    waiting.deferred.cancel()
+    bell.ring()
+    assert clock.getDelayedCalls() == []
+
+
+def test_work_done_in_time_has_its_result() -> None:
+    clock, work, errors = Clock(), Deferred[str](), list[Exception]()
+    under_way = pending(clock, work, errors)
+    waiting = Waiting(under_way.within(5))
+    work.callback("done")
+    assert waiting.results == [True]
+    assert under_way.result == "done"
+    assert errors == []
+
+
+def test_who_gives_up_waiting_leaves_the_work_going_on() -> None:
+    clock, work = Clock(), Deferred[str]()
+    under_way = pending(clock, work, [])
+    waiting = Waiting(under_way.within(5))
+    waiting.deferred.cancel()
+    assert not work.called
+    again = Waiting(under_way.within(5))
+    clock.advance(5)
+    assert again.results == [False]
+    work.callback("done")
+    assert under_way.result == "done"
+    assert Waiting(under_way.within(0)).results == [True]
+
+
+def test_a_failure_is_told_though_nobody_waits() -> None:
+    work, errors = Deferred[str](), list[Exception]()
+    under_way = pending(Clock(), work, errors)
+    error = ValueError("no")
+    work.errback(error)
+    assert errors == [error]
+    assert under_way.error is error
+    assert under_way.done
+
+
+def test_work_cancelled_by_others_is_a_failure_too() -> None:
+    work, errors = Deferred[str](), list[Exception]()
+    under_way = pending(Clock(), work, errors)
+    work.cancel()
+    assert under_way.done
+    assert len(errors) == 1

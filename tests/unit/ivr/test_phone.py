@@ -1,0 +1,260 @@
+"""The terminal's telephone against the real voice server with the real line, over TCP."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import socket
+import threading
+import tty
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.endpoints import TCP4ServerEndpoint
+
+from audio.formats import with_ending, write_sound
+from catalog.tones import Tone
+from ivr import phone
+from ivr.channel import Channel
+from ivr.line import refuse_call, take_call
+from ivr.phone import Event, Key, PhoneError, Script
+from ivr.service import VoiceService
+from ivr.typed_keys import TypedKeys
+from tests.fakes.catalogue import a_tone
+from tests.fakes.line import LineFixture, chinese_prompts
+from tests.reactor import reactor, run_in_reactor
+
+SECOND = b"\0\0" * 8000
+
+
+class Server:
+    """A line on a port of its own, with real sound files of a second each, tones of ten."""
+
+    def __init__(self, sounds: Path) -> None:
+        self.fixture = LineFixture((a_tone("1029"), a_tone("1032", "曲")), lead_in_ms=10)
+        self.sounds = str(sounds)
+        self.fixture.use(sounds=self.sounds, reactor=reactor)
+        self.port = 0
+
+    @contextmanager
+    def running(self) -> Iterator[Server]:
+        line = self.fixture.line
+
+        async def take(channel: Channel) -> None:
+            await take_call(line, channel)
+
+        async def refuse(channel: Channel, why: Any) -> None:
+            await refuse_call(line, channel, why)
+
+        service = VoiceService(
+            TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1"), take, refuse, reactor,
+            allow=["127.0.0.1"], max_calls=10, max_call_s=600,
+        )  # fmt: skip
+
+        async def start() -> Any:
+            service.startService()
+            return await service.bound()
+
+        async def stop() -> None:
+            stopped = service.stopService()
+            await stopped
+
+        self.port = run_in_reactor(start).port
+        try:
+            yield self
+        finally:
+            run_in_reactor(stop)
+
+    def call(self, dialled: str, keys: str = "", caller: str = "13905250001") -> list[Event]:
+        script = Script(phone.parse_keys(keys))
+        return phone.call("127.0.0.1", self.port, dialled, caller, script, self.text())
+
+    def text(self) -> phone.Text:
+        tones: list[Tone] = [a_tone("1029"), a_tone("1032", "曲")]
+        return phone.text_of(self.fixture.line.prompts, tones, self.sounds)
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every prompt a second long, and two tones of ten."""
+    folder = tmp_path_factory.mktemp("sounds")
+    write_sound(folder / "second", SECOND)
+    for stem in chinese_prompts().needed():
+        prompt = with_ending(folder / stem, ".wav")
+        prompt.parent.mkdir(parents=True, exist_ok=True)
+        prompt.hardlink_to(folder / "second.wav")
+    for tone in ("1029", "1032"):
+        write_sound(folder / f"tones/{tone}-a", SECOND * 10)
+        write_sound(folder / f"tones/{tone}-a-first", SECOND * 6)
+    return folder
+
+
+@pytest.fixture
+def server(sounds: Path) -> Iterator[Server]:
+    # SQLite's connection belongs to the thread that opened it: the reactor's.
+    async def make() -> Server:
+        return Server(sounds)
+
+    with run_in_reactor(make).running() as running:
+        yield running
+
+
+def files(events: list[Event]) -> list[str]:
+    return [Path(event.file or "").name for event in events if event.kind == "played"]
+
+
+def test_keys_are_pressed_when_the_line_waits_in_silence(server: Server) -> None:
+    events = server.call("125300191029", "1,1")
+    kinds = [event.kind for event in events]
+    assert kinds.count("key") == 2
+    assert "offer_pays" in files(events)
+    assert events[-1] == Event(events[-1].at, "hangup", by="caller")
+    tone = next(event for event in events if event.text == "♪ 茉莉花")
+    assert (tone.from_ms, tone.to_ms) == (0, 10_000)
+
+
+def test_files_are_heard_without_waiting_for_real_time(server: Server) -> None:
+    events = server.call("125300191029", "1,1")
+    played = [event for event in events if event.kind == "played"]
+    heard_s = sum((event.to_ms or 0) - (event.from_ms or 0) for event in played) / 1000
+    assert events[-1].at >= heard_s > 25
+
+
+def test_a_key_with_an_exclamation_mark_is_pressed_during_the_next_file(server: Server) -> None:
+    events = server.call("12530019", "1!")
+    assert files(events)[:2] == ["welcome", "branch_jiangsu"]
+    assert events[0].to_ms == 500
+    assert events[1] == Event(0.51, "key", digit="1")
+
+
+def test_a_code_is_entered_key_by_key_equal_digits_too(server: Server) -> None:
+    for keys in ("3,1,0,2,9,#", "31029#", "3,1029#"):
+        assert "♪ 茉莉花" in [event.text for event in server.call("12530019", keys)]
+    unknown = files(server.call("12530019", "3,1199#"))
+    assert unknown[unknown.index("code") :][:5] == ["code", "d1", "d1", "d9", "d9_end"]
+
+
+def test_a_missing_file_is_told_to_the_line_as_asterisk_does(server: Server) -> None:
+    for ending in (".wav", ".alaw"):
+        Path(server.sounds, f"tones/1032-a{ending}").unlink()
+    assert "1032-a" in files(server.call("125300191032"))  # there is still the .ulaw
+    Path(server.sounds, "tones/1032-a.ulaw").unlink()
+    assert "sound_missing" in files(server.call("125300191032"))
+
+
+def test_the_line_may_hang_up_first(server: Server) -> None:
+    events = server.call("12530019", "1,1!,1!,1!")
+    assert events[-1].kind == "hangup"
+
+
+def test_a_call_is_told_as_a_person_would_tell_it(server: Server) -> None:
+    told = [phone.tell(event) for event in server.call("12530019", "1")]
+    welcome = server.fixture.line.prompts.texts["welcome"]
+    assert told[0] == f"0:00  line  {welcome}"
+    assert any(line.endswith("you   press 1") for line in told)
+    assert told[-1].endswith("you   hang up")
+
+
+def test_the_json_has_what_outside_tests_rely_on(server: Server) -> None:
+    events = server.call("12530019", "1!")
+    document = json.loads(json.dumps(phone.as_json("12530019", "13905250001", events)))
+    assert (document["dialled"], document["from"]) == ("12530019", "13905250001")
+    assert {"at", "kind", "file", "text", "digit"} <= document["events"][0].keys()
+
+
+def test_events_are_told_as_they_happen(server: Server) -> None:
+    heard: list[Event] = []
+    script = Script(())
+    events = phone.call(
+        "127.0.0.1", server.port, "12530019", "13905250001", script, server.text(), heard.append
+    )
+    assert heard == events
+
+
+def test_the_call_is_on_record_when_the_telephone_returns(server: Server) -> None:
+    server.call("125300191029")
+
+    async def record() -> dict[str, Any]:
+        return server.fixture.record()
+
+    assert run_in_reactor(record)["outcome"] == "hung_up"
+
+
+def test_no_line_is_a_sentence() -> None:
+    with pytest.raises(PhoneError, match="no line answers at 127.0.0.1:1"):
+        phone.call("127.0.0.1", 1, "12530019", "1", Script(()), lambda _: None)
+
+
+@pytest.mark.parametrize("keys", ["x", "1,?", "!", "12a"])
+def test_what_is_no_key_is_refused(keys: str) -> None:
+    with pytest.raises(PhoneError, match="is no key"):
+        phone.parse_keys(keys)
+
+
+def test_keys_may_be_written_one_by_one_or_together() -> None:
+    assert phone.parse_keys("1, 29#,0!") == (
+        Key("1"), Key("2"), Key("9"), Key("#"), Key("0", during_file=True)
+    )  # fmt: skip
+
+
+def test_a_number_with_a_line_break_is_refused() -> None:
+    with pytest.raises(PhoneError, match="no number"):
+        phone._environment("12530019\nagi_callerid: 1", "1")  # noqa: SLF001  what else it could say
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A terminal whose keyboard the test types on."""
+    keyboard, screen = pty.openpty()
+    with os.fdopen(screen, "rb", buffering=0) as stdin:
+        tty.setcbreak(stdin.fileno())
+        monkeypatch.setattr("sys.stdin", stdin)
+        yield keyboard
+    os.close(keyboard)
+
+
+def test_typed_keys_are_pressed_and_others_mean_nothing(terminal: int) -> None:
+    os.write(terminal, b"xy7")
+    pressed = TypedKeys().in_silence(60_000)
+    assert pressed is not None
+    assert pressed[1] == "7"
+
+
+def test_typing_q_hangs_up(terminal: int) -> None:
+    os.write(terminal, b"q")
+    pressed = TypedKeys().during_file(60_000)
+    assert pressed is not None
+    assert pressed[1] == phone.HANG_UP
+
+
+def test_nothing_typed_is_nothing_pressed(terminal: int) -> None:
+    assert TypedKeys().in_silence(1) is None
+
+
+def test_an_interactive_call_is_spoken_by_its_keys(server: Server, terminal: int) -> None:
+    os.write(terminal, b"1#q")
+    events = phone.call(
+        "127.0.0.1", server.port, "12530019", "13905250001", TypedKeys(), server.text()
+    )
+    assert [event.digit for event in events if event.kind == "key"] == ["1", "#"]
+    assert events[-1].by == "caller"
+
+
+def test_a_call_broken_off_by_the_line_is_its_hanging_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            connection, _ = listening.accept()
+            connection.recv(4096)
+            connection.close()
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        port = listening.getsockname()[1]
+        events = phone.call("127.0.0.1", port, "12530019", "1", Script(()), lambda _: None)
+        thread.join()
+    assert events == [Event(0.0, "hangup", by="line")]
