@@ -1,0 +1,162 @@
+"""Answers on the way to an order: the question, its answers, and taking the last order back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import timedelta
+
+from catalog.tones import Prices, Tone, find_tone
+from catalog.values import yuan
+from ordering import consent, contact, orders
+from ordering.provisioning import Quote
+from smpp import cancelling, looking_up
+from smpp.turn import Reply, Turn
+
+NOTICE_VALID = timedelta(hours=48)
+
+
+def ask(turn: Turn) -> Reply:
+    """Ask whether he wants the tone at its price, or say why he cannot have it."""
+    tone, quote = turn.known.tone, turn.known.quote
+    if tone is None:
+        return looking_up.unknown_code(turn)
+    live = orders.live_order(turn.connection, turn.msisdn, tone.code)
+    if live is not None:
+        return _already(turn, live)
+    if quote is None:
+        return turn.say("no_quote", tone.code, title=tone.title, code=tone.code)
+    detail = {"tone_code": tone.code, **asdict(quote)}
+    turn.record("quote", detail)
+    if not quote.eligible:
+        reason = quote.reason or "unknown"
+        turn.record("refused", {"tone_code": tone.code, "reason": reason})
+        return turn.say(f"refused_{reason}", tone.code, title=tone.title, code=tone.code)
+    return _question(turn, tone, quote)
+
+
+def _question(turn: Turn, tone: Tone, quote: Quote) -> Reply:
+    ttl = timedelta(minutes=turn.rules.confirm_ttl_min)
+    reply = turn.say(
+        "question",
+        tone.code,
+        **looking_up.described(turn, tone),
+        pays=yuan(quote.pays_fen),
+        ttl_min=str(turn.rules.confirm_ttl_min),
+    )
+    question = consent.Question(
+        question_id=turn.incoming.mt_id,
+        msisdn=turn.msisdn,
+        tone_code=tone.code,
+        title=tone.title,
+        tier=quote.tier,
+        price_fen=quote.prices.visitor,
+        pays_fen=quote.pays_fen,
+        shown=reply.text,
+        asked_at=turn.now,
+        expires_at=turn.now + ttl,
+    )
+    consent.ask(turn.connection, question)
+    return Reply(reply.name, reply.text, question.expires_at, tone.code)
+
+
+def _already(turn: Turn, live: orders.Order) -> Reply:
+    owned = live.state in orders.OWNED_STATES
+    name = "refused_owned" if owned else "being_ordered"
+    return turn.say(name, live.tone_code, title=live.title, code=live.tone_code)
+
+
+def confirm(turn: Turn) -> Reply | None:
+    """Order what a question asked: the one named, or the only one that is open (Y)."""
+    at, codes = turn.incoming.received_at, turn.intent.codes
+    questions = consent.open_questions(turn.connection, turn.msisdn, at)
+    if turn.intent.numbers and cancelling.list_is_newest(turn, questions):
+        return cancelling.select_shown(turn)
+    if codes:
+        meant = [question for question in questions if question.tone_code == codes[0]]
+        return _place(turn, meant[-1]) if meant else ask(turn)
+    if len(questions) == 1:
+        return _place(turn, questions[0])
+    return _which(turn, questions) if questions else _confirmed_before(turn)
+
+
+def _which(turn: Turn, questions: Iterable[consent.Question]) -> Reply:
+    items = (
+        {"code": one.tone_code, "title": one.title, "pays": yuan(one.pays_fen)} for one in questions
+    )
+    return turn.say_list("which_question", items)
+
+
+def _confirmed_before(turn: Turn) -> Reply:
+    """Answer a bare Y that no question waits for: perhaps it is the second to the same one."""
+    last = consent.last_confirmed(turn.connection, turn.msisdn, turn.incoming.received_at)
+    if last is not None:
+        live = orders.live_order(turn.connection, turn.msisdn, last.tone_code)
+        if live is not None:
+            return _already(turn, live)
+    return turn.say("nothing_open")
+
+
+def _place(turn: Turn, question: consent.Question) -> Reply:
+    tone = find_tone(turn.connection, question.tone_code)
+    values = {"title": question.title, "code": question.tone_code}
+    if tone is None or tone.state != "published":
+        return turn.say("refused_licence_ended", question.tone_code, **values)
+    consent.close(turn.connection, question.question_id, "confirmed", turn.now)
+    request = _request(turn, question, tone.prices)
+    placed = orders.place(turn.connection, request, None, turn.rules.limits, turn.now)
+    if isinstance(placed, orders.OrderRefused):
+        name = "being_ordered" if placed.reason == "being_ordered" else f"refused_{placed.reason}"
+        return turn.say(name, question.tone_code, **values)
+    notice = turn.say("order_notice", pays=yuan(question.pays_fen), **values)
+    expires_at = turn.now + NOTICE_VALID
+    return Reply(notice.name, notice.text, expires_at, question.tone_code, placed.order_id)
+
+
+def _request(turn: Turn, question: consent.Question, prices: Prices) -> orders.OrderRequest:
+    incoming = turn.incoming
+    quote = Quote(True, None, question.tier, prices, question.pays_fen)
+    return orders.OrderRequest(
+        order_id=incoming.order_id,
+        msisdn=question.msisdn,
+        tone_code=question.tone_code,
+        title=question.title,
+        channel="sms",
+        quote=quote,
+        requested_at=question.asked_at,
+        confirmed_at=turn.now,
+        shown=consent.shown(question),
+        answer=incoming.text[:160],
+        mo_id=incoming.mo_id,
+    )
+
+
+def decline(turn: Turn) -> Reply | None:
+    """Close a question; with none open, N answers the offer before it (N)."""
+    at, codes = turn.incoming.received_at, turn.intent.codes
+    questions = consent.open_questions(turn.connection, turn.msisdn, at)
+    if turn.intent.numbers and cancelling.list_is_newest(turn, questions):
+        return cancelling.select_shown(turn)
+    meant = [one for one in questions if not codes or one.tone_code == codes[0]]
+    if len(meant) > 1:
+        return _which(turn, questions)
+    if meant:
+        declined = meant[0]
+        consent.close(turn.connection, declined.question_id, "declined", turn.now)
+        return turn.say("declined", declined.tone_code, title=declined.title)
+    if contact.had_offer(turn.connection, turn.msisdn, at):
+        return cancelling.refuse(turn)
+    return turn.say("nothing_open")
+
+
+def undo(turn: Turn) -> Reply:
+    """Take back the last order, by the time the message came (0)."""
+    minutes = turn.rules.limits.undo_min
+    sent_at = turn.incoming.received_at
+    undone = orders.undo_last(turn.connection, turn.msisdn, sent_at, minutes, turn.now)
+    if undone is None:
+        return turn.say("nothing_to_undo")
+    pays = yuan(undone.pays_fen)
+    return turn.say(
+        "undone", undone.tone_code, title=undone.title, code=undone.tone_code, pays=pays
+    )

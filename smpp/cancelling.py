@@ -1,0 +1,157 @@
+"""Answers that end something: always accepted, never asked twice."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+
+from sqlalchemy import bindparam, select, update
+
+from ordering import consent, contact, orders
+from smpp import looking_up
+from smpp.turn import Reply, Turn
+from store.once import insert_once
+from store.schema import shown_list
+
+LIST_VALID = timedelta(hours=2)
+CANCELLED_ALL = "cancelled_all"
+"""Why an order was cancelled that HF gives back."""
+
+
+def cancel(turn: Turn) -> Reply | None:
+    """Cancel the tones named; without a code the only one, or show the list (TD)."""
+    if turn.intent.codes:
+        return _cancel_codes(turn, turn.intent.codes)
+    if turn.intent.numbers and _shown_codes(turn):
+        return select_shown(turn)
+    owned = orders.owned(turn.connection, turn.msisdn)
+    offered = contact.had_offer(turn.connection, turn.msisdn, turn.incoming.received_at)
+    if not owned or offered:
+        _stop_offers(turn)
+    if not owned:
+        return turn.say("no_tones_no_offers")
+    if len(owned) > 1:
+        return _list_of(turn, owned)
+    reply = _cancelled(turn, (owned[0].tone_code,))
+    if offered and reply is not None:
+        return turn.say("cancelled_no_offers", owned[0].tone_code, title=owned[0].title)
+    return reply
+
+
+def _cancel_codes(turn: Turn, codes: tuple[str, ...]) -> Reply:
+    at = turn.incoming.received_at
+    asked = [
+        question
+        for question in consent.open_questions(turn.connection, turn.msisdn, at)
+        if question.tone_code in codes
+    ]
+    for question in asked:
+        consent.close(turn.connection, question.question_id, "declined", turn.now)
+    reply = _cancelled(turn, codes)
+    if reply is not None:
+        return reply
+    if asked:
+        return turn.say("declined", asked[0].tone_code, title=asked[0].title)
+    if not orders.owned(turn.connection, turn.msisdn):
+        _stop_offers(turn)
+        return turn.say("no_tones_no_offers")
+    return turn.say("not_owned", code=codes[0])
+
+
+def _cancelled(turn: Turn, codes: tuple[str, ...]) -> Reply | None:
+    ended = orders.cancel(turn.connection, turn.msisdn, codes, "subscriber", turn.now)
+    if not ended:
+        return None
+    if len(ended) > 1:
+        return turn.say_list("cancelled_these", looking_up.items(ended))
+    return turn.say("cancelled", ended[0].tone_code, title=ended[0].title, code=ended[0].tone_code)
+
+
+def list_owned(turn: Turn) -> Reply:
+    """Show the numbered list (0000)."""
+    owned = orders.owned(turn.connection, turn.msisdn)
+    return _list_of(turn, owned) if owned else turn.say("nothing_owned")
+
+
+def _list_of(turn: Turn, owned: tuple[orders.Order, ...]) -> Reply:
+    values = {
+        "codes": json.dumps([order.tone_code for order in owned]),
+        "shown_at": turn.now,
+    }
+    if not insert_once(turn.connection, shown_list, {"msisdn": turn.msisdn, **values}):
+        turn.connection.execute(
+            update(shown_list).where(shown_list.c.msisdn == turn.msisdn).values(values)
+        )
+    return turn.say_list("cancel_which", looking_up.items(owned))
+
+
+_SHOWN = select(shown_list.c.codes, shown_list.c.shown_at).where(
+    shown_list.c.msisdn == bindparam("msisdn"), shown_list.c.shown_at > bindparam("since")
+)
+
+
+def _shown_codes(turn: Turn, since: datetime | None = None) -> tuple[str, ...]:
+    """Return the codes of the list that numbers select from now, if it is newer than `since`."""
+    oldest = turn.incoming.received_at - LIST_VALID
+    values = {"msisdn": turn.msisdn, "since": max(oldest, since or oldest)}
+    row = turn.connection.execute(_SHOWN, values).one_or_none()
+    return () if row is None else tuple(json.loads(row.codes))
+
+
+def list_is_newest(turn: Turn, questions: tuple[consent.Question, ...]) -> bool:
+    """Say whether 1 and 2 mean the list: it was shown after the last question was asked."""
+    return bool(_shown_codes(turn, questions[-1].asked_at if questions else None))
+
+
+def select_shown(turn: Turn) -> Reply | None:
+    """Cancel what the numbers mean in the list shown last; without one: help."""
+    codes = _shown_codes(turn)
+    if not codes:
+        return looking_up.help_text(turn)
+    chosen = tuple(codes[number - 1] for number in turn.intent.numbers if number <= len(codes))
+    reply = _cancelled(turn, chosen)
+    return turn.say("no_such_number") if reply is None else reply
+
+
+def cancel_all(turn: Turn) -> Reply:
+    """Cancel every tone and decline every open question (00000)."""
+    at = turn.incoming.received_at
+    for question in consent.open_questions(turn.connection, turn.msisdn, at):
+        consent.close(turn.connection, question.question_id, "declined", turn.now)
+    codes = [order.tone_code for order in orders.owned(turn.connection, turn.msisdn)]
+    ended = orders.cancel(turn.connection, turn.msisdn, codes, CANCELLED_ALL, turn.now)
+    return (
+        turn.say_list("cancelled_all", looking_up.items(ended))
+        if ended
+        else turn.say("nothing_owned")
+    )
+
+
+def restore(turn: Turn) -> Reply:
+    """Give back what 00000 took (HF)."""
+    undo_min = turn.rules.limits.undo_min
+    back = orders.restore(turn.connection, turn.msisdn, CANCELLED_ALL, undo_min, turn.now)
+    return (
+        turn.say_list("restored", looking_up.items(back))
+        if back
+        else turn.say("nothing_to_restore")
+    )
+
+
+def refuse(turn: Turn) -> Reply | None:
+    """Send no more offers (R); confirmed once, then nothing more is said."""
+    return turn.say("offers_stopped") if _stop_offers(turn) else None
+
+
+def _stop_offers(turn: Turn) -> bool:
+    stopped = contact.stop_offers(turn.connection, turn.msisdn, turn.now)
+    if stopped:
+        turn.record("opt_out", {"by": turn.incoming.text[:160]})
+    return stopped
+
+
+def resume(turn: Turn) -> Reply:
+    """Allow offers again (TJ)."""
+    if contact.resume_offers(turn.connection, turn.msisdn):
+        turn.record("opt_in", {"by": turn.incoming.text[:160]})
+    return turn.say("offers_resumed")

@@ -1,0 +1,152 @@
+"""The Twisted protocol under a session: bytes, deadlines, the end of a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+from typing import Protocol as Interface
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+
+from smpp.commands import Bind
+from smpp.events import Event
+from smpp.session import Session, State
+
+ABORT_S: Final = 5.0
+"""How long a peer may take to read our last words before the connection is cut."""
+
+
+class DelayedCall(Interface):
+    """What Twisted's callLater returns."""
+
+    def cancel(self) -> None: ...  # noqa: D102
+    def active(self) -> bool: ...  # noqa: D102
+
+
+class Reactor(Interface):
+    """What is needed of a reactor."""
+
+    def callLater(  # noqa: D102
+        self, delay: float, callable: Callable[..., object], *args: object
+    ) -> Any: ...
+
+
+class Alarm:
+    """One delayed call at the next of many deadlines (monotonic seconds)."""
+
+    def __init__(
+        self, reactor: Reactor, monotonic: Callable[[], float], ring: Callable[[], None]
+    ) -> None:
+        self._reactor = reactor
+        self._monotonic = monotonic
+        self._ring = ring
+        self._call: DelayedCall | None = None
+        self._at = float("inf")
+
+    def set(self, deadline: float | None) -> None:
+        """Ring at `deadline` or earlier: an earlier call stands, since ringing in vain is cheap."""
+        if deadline is None or (self._call is not None and self._at <= deadline):
+            return
+        self.cancel()
+        self._at = deadline
+        delay = max(0.0, min(deadline - self._monotonic(), 86_400.0))
+        self._call = self._reactor.callLater(delay, self._fire)
+
+    def cancel(self) -> None:
+        """Ring no more."""
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+
+    def _fire(self) -> None:
+        self._call = None
+        self._ring()
+
+
+class EsmeProtocol(Protocol):
+    """Carries bytes and deadlines between a connection and its session."""
+
+    transport: Any  # Twisted tells mypy its interfaces, not its transports
+
+    def __init__(
+        self,
+        session: Session,
+        bind: Bind,
+        reactor: Reactor,
+        monotonic: Callable[[], float],
+        on_events: Callable[[list[Event]], None],
+    ) -> None:
+        self.session = session
+        self.is_closed = False
+        self._waiting: list[Deferred[None]] = []
+        self._bind = bind
+        self._monotonic = monotonic
+        self._on_events = on_events
+        self._reactor = reactor
+        self._alarm = Alarm(reactor, monotonic, self._expire)
+        self._abort: DelayedCall | None = None
+
+    def connectionMade(self) -> None:
+        """Bind at once."""
+        # Without it our deliver_sm_resp would hold back the next submit_sm for 40 ms.
+        self.transport.setTcpNoDelay(True)
+        self.transport.registerProducer(self, True)
+        self.session.bind(self._bind, self._monotonic())
+        self.flush()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Feed the session."""
+        self._tell(self.session.receive_data(data, self._monotonic()))
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002 - Twisted's
+        """Tell what was under way, and whoever waits for the end."""
+        self.is_closed = True
+        self._alarm.cancel()
+        if self._abort is not None and self._abort.active():
+            self._abort.cancel()
+        self._on_events(self.session.connection_lost())
+        waiting, self._waiting = self._waiting, []
+        for closed in waiting:
+            closed.callback(None)
+
+    def closed(self) -> Deferred[None]:
+        """Fire when the connection is gone; cancelling it only ends the waiting."""
+        if self.is_closed:
+            return succeed(None)
+        waiting: Deferred[None] = Deferred(self._waiting.remove)
+        self._waiting.append(waiting)
+        return waiting
+
+    def flush(self) -> None:
+        """Write what the session has to say."""
+        octets = self.session.data_to_send()
+        if octets:
+            self.transport.write(octets)
+        if self.session.state is not State.CLOSED:
+            self._alarm.set(self.session.next_deadline())
+        elif self._abort is None and not self.is_closed:
+            self._alarm.cancel()
+            # A peer that reads nothing would keep the connection open for ever.
+            self._abort = self._reactor.callLater(ABORT_S, self.transport.abortConnection)
+            self.transport.unregisterProducer()
+            self.transport.loseConnection()
+
+    def pauseProducing(self) -> None:
+        """Read no more from an SMSC that does not read our answers."""
+        self.transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """Read on."""
+        self.transport.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """Nothing to stop: the session only answers."""
+
+    def _expire(self) -> None:
+        self._tell(self.session.expire(self._monotonic()))
+
+    def _tell(self, events: list[Event]) -> None:
+        self._on_events(events)
+        self.flush()

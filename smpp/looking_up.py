@@ -1,0 +1,100 @@
+"""Answers that change nothing: my tones, a tone, a search, help."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import bindparam, select
+
+from catalog.tones import Tone
+from catalog.values import yuan
+from ordering import orders
+from smpp.turn import Reply, Turn
+from store.schema import outbox
+
+HELP_EVERY = timedelta(minutes=10)
+HELP_A_DAY = 3
+
+
+def my_tones(turn: Turn) -> Reply:
+    """List what he has (CX)."""
+    owned = orders.owned(turn.connection, turn.msisdn)
+    return turn.say_list("my_tones", items(owned)) if owned else turn.say("my_tones_none")
+
+
+def items(owned: Iterable[orders.Order]) -> list[dict[str, str]]:
+    """Return the values of a list's lines."""
+    return [
+        {
+            "number": str(number),
+            "code": order.tone_code,
+            "title": order.title,
+            "pays": yuan(order.pays_fen),
+        }
+        for number, order in enumerate(owned, start=1)
+    ]
+
+
+def tone_info(turn: Turn) -> Reply:
+    """Tell of a tone (CX 1029)."""
+    tone = turn.known.tone
+    if tone is None:
+        return unknown_code(turn)
+    return turn.say("tone_info", tone.code, **described(turn, tone))
+
+
+def search(turn: Turn) -> Reply:
+    """List what a search found (CX 茉莉花)."""
+    if not turn.known.found:
+        return turn.say("found_none")
+    return turn.say_list("found", (described(turn, tone) for tone in turn.known.found))
+
+
+def described(turn: Turn, tone: Tone) -> dict[str, str]:
+    """Return what texts may say of a tone."""
+    until = tone.licence_until
+    return {
+        "title": tone.title,
+        "artist": tone.artist,
+        "code": tone.code,
+        "visitor": yuan(tone.prices.visitor),
+        "member": yuan(tone.prices.member),
+        "senior": yuan(tone.prices.senior),
+        "until": turn.texts.word("forever") if until is None else until.isoformat(),
+    }
+
+
+def unknown_code(turn: Turn) -> Reply:
+    """Say that there is no such code, and which one is near."""
+    code = turn.intent.codes[0]
+    if not turn.known.nearest:
+        return turn.say("unknown_code", code=code)
+    near = turn.known.nearest[0]
+    return turn.say("unknown_code_nearest", code=code, nearest=near.code, title=near.title)
+
+
+def one_code(turn: Turn) -> Reply:
+    """Ask for a single code."""
+    return turn.say("one_code_please")
+
+
+_HELPED = select(outbox.c.created_at).where(
+    outbox.c.msisdn == bindparam("msisdn"),
+    outbox.c.purpose == "help",
+    outbox.c.created_at > bindparam("since"),
+)
+
+
+def help_text(turn: Turn) -> Reply | None:
+    """Help, but at most one in ten minutes and three a day: the other side may be a machine."""
+    local = turn.now.astimezone(ZoneInfo(turn.rules.limits.timezone))
+    midnight = datetime.combine(local.date(), time(), local.tzinfo)
+    lately = turn.now - HELP_EVERY
+    values = {"msisdn": turn.msisdn, "since": min(midnight, lately)}
+    helped = turn.connection.execute(_HELPED, values).scalars().all()
+    today = sum(at >= midnight for at in helped)
+    if today >= HELP_A_DAY or any(at > lately for at in helped):
+        return None
+    return turn.say("help")

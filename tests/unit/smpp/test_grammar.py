@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import re
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smpp.grammar import Intent, Kind, parse
+
+
+def ask(*codes: str) -> Intent:
+    return Intent(Kind.ASK, codes)
+
+
+def confirm(*codes: str) -> Intent:
+    return Intent(Kind.CONFIRM, codes)
+
+
+def decline(*codes: str) -> Intent:
+    return Intent(Kind.DECLINE, codes)
+
+
+def cancel(*codes: str) -> Intent:
+    return Intent(Kind.CANCEL, codes)
+
+
+@pytest.mark.parametrize(
+    ("texts", "intent"),
+    [
+        ("1029|DG 1029|订购1029|dg1029|ＤＧ１０２９|1029。|「1029」", ask("1029")),
+        ("我要1029|DG:1029|1029 1029", ask("1029")),
+        ("107|12345678", None),
+        ("Y|y|Ｙ|是|确认|Y!|是的|yes|確認| Y ", confirm()),
+        ("1|１|1.|①", Intent(Kind.CONFIRM, numbers=(1,))),
+        ("Y1029|y 1029|是1029|确认1029|1029Y|回Y1029|回复：Y1029", confirm("1029")),
+        ("Y订购1029|确认订购1029", confirm("1029")),
+        ("Y 1", confirm("1")),
+        ("N|n|否|放弃|不|不订|不用了", decline()),
+        ("2|２", Intent(Kind.DECLINE, numbers=(2,))),
+        ("N1029|否 1029|放弃1029|不订购1029|不要1029|拒收1029|别发1029", decline("1029")),
+        ("0|０|CH|ch|撤回| 0 ", Intent(Kind.UNDO)),
+        ("CX|cx|查询|查詢|查|CX。", Intent(Kind.MY_TONES)),
+        ("CX 1029|cx1029|查询1029|查询 1029", Intent(Kind.TONE, ("1029",))),
+        ("CX 茉莉花|cx茉莉花|查询茉莉花|查询：茉莉花", Intent(Kind.SEARCH, words="茉莉花")),
+        ("CX 不了情", Intent(Kind.SEARCH, words="不了情")),
+        ("CX jasmine 1029", Intent(Kind.SEARCH, words="JASMINE 1029")),
+        ("TD 1029|td1029|退订1029|QX1029|取消1029|T1029|退1029", cancel("1029")),
+        ("请取消1029|退订TD1029", cancel("1029")),
+        ("TD|td|退订|退訂|QX|取消|帮我退订|我要退订了", cancel()),
+        ("TD 1029 1041", cancel("1029", "1041")),
+        ("TD 1|退订1", Intent(Kind.CANCEL, numbers=(1,))),
+        ("0000|００００|0000.|TD0000", Intent(Kind.LIST)),
+        ("00000|TD 00000|全部退订|退订全部|TD ALL", Intent(Kind.CANCEL_ALL)),
+        ("HF|恢复", Intent(Kind.RESTORE)),
+        ("R|r|T|TDGG|拒收|不要|别发|STOP|stop.|别再发了|请不要发了|拒收短信", Intent(Kind.REFUSE)),
+        ("TJ|推荐", Intent(Kind.RESUME)),
+        ("3|12|1 2|1,3|10 29|10-29", None),
+        ("BZ|帮助|?|？||hello|谢谢|不错|Y N|Y/N|是否|Y不", Intent(Kind.HELP)),
+        ("ML|KT|ST1029|试听1029|目录", Intent(Kind.HELP)),
+        ("13905250001|01029|000|000000|00 00|123456789", Intent(Kind.HELP)),
+        ("1029 1041|DG 1029 1041|1029,1041|CX 1029 1041", Intent(Kind.ONE_CODE, ("1029", "1041"))),
+        ("Y 1029 1041|N 1029 1041", Intent(Kind.ONE_CODE, ("1029", "1041"))),
+        ("1029 1|DG 1029 5", Intent(Kind.ONE_CODE, ("1029",))),
+        ("DG|订购|DG 12|DG 01029", Intent(Kind.ONE_CODE)),
+        ("不退订|别取消", Intent(Kind.HELP)),
+    ],
+)  # fmt: skip
+def test_every_row_of_the_contract_in_every_usual_spelling(
+    texts: str, intent: Intent | None
+) -> None:
+    for text in texts.split("|"):
+        expected = intent or _numbers_or_code(text)
+        assert parse(text) == expected, text
+
+
+def _numbers_or_code(text: str) -> Intent:
+    groups = re.findall("[0-9]+", text)
+    if len(groups) == 1 and len(groups[0]) > 2:
+        return ask(groups[0])
+    return Intent(Kind.SELECT, numbers=tuple(map(int, groups)))
+
+
+def test_digits_apart_are_never_read_as_one_code() -> None:
+    for separator in " ,.-/、，\n\t　":
+        assert "1029" not in parse(f"10{separator}29").codes
+
+
+WORDS = "Y,是,确认,DG,订购,1029,1,2,我要,CX,ST,回,1041,R,全部,T,好, ,."
+words = st.sampled_from(WORDS.split(","))
+negatives = st.sampled_from([" N ", " TD ", "不", "别", "退", "取消", "拒"])
+
+
+@given(st.text())
+def test_any_text_has_a_meaning(text: str) -> None:
+    assert isinstance(parse(text), Intent)
+
+
+@given(st.lists(words), negatives, st.lists(words))
+def test_a_word_of_refusal_never_opens_or_confirms_a_question(
+    before: list[str], negative: str, after: list[str]
+) -> None:
+    text = "".join([*before, negative, *after])
+    assert parse(text).kind not in (Kind.ASK, Kind.CONFIRM), text
+
+
+@given(st.text(alphabet="YN是不订购确认取消退别拒0123459 DGTDCXR,"))
+def test_no_confirmation_holds_a_word_of_refusal(text: str) -> None:
+    if parse(text).kind in (Kind.ASK, Kind.CONFIRM):
+        folded = unicodedata.normalize("NFKC", text).upper()
+        assert re.search("[不别退拒]|取消", folded) is None
+        assert re.search(r"(?<![A-Z])(?:N|TD)(?![A-Z])", folded) is None
+
+
+@given(st.text(alphabet="YDG是订购1029 ,"))
+def test_a_code_it_names_stands_in_the_text(text: str) -> None:
+    for code in parse(text).codes:
+        assert code in text

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smpp import receipt
+from smpp.commands import DeliverSm, Tag
+from smpp.receipt import Receipt
+
+TEXT = (
+    "id:0000012345 sub:001 dlvrd:001 submit date:2611221005 done date:261122100612 "
+    "stat:DELIVRD err:000 text:id:9 stat:EXPIRED"
+)
+
+
+def deliver(words: str | bytes, esm_class: int = 0x04, **more: Any) -> DeliverSm:
+    octets = words.encode("ascii") if isinstance(words, str) else words
+    return DeliverSm(1, "8613905250001", "12530019", octets, esm_class=esm_class, **more)
+
+
+def parse(words: str | bytes, form: receipt.IdForm = "text", **more: Any) -> Receipt:
+    return receipt.parse(deliver(words, **more), form, UTC)
+
+
+def test_the_text_of_appendix_b_is_read() -> None:
+    assert parse(TEXT) == Receipt(
+        "12345",
+        "DELIVRD",
+        "000",
+        datetime(2026, 11, 22, 10, 5, tzinfo=UTC),
+        datetime(2026, 11, 22, 10, 6, 12, tzinfo=UTC),
+    )
+
+
+def test_times_are_in_the_smsc_s_zone() -> None:
+    zone = ZoneInfo("Asia/Shanghai")
+    submitted = receipt.parse(deliver(TEXT), "text", zone).submitted
+    assert submitted == datetime(2026, 11, 22, 10, 5, tzinfo=zone)
+
+
+def test_tlvs_win_over_the_text() -> None:
+    tlvs = (
+        (Tag.RECEIPTED_MESSAGE_ID, b"ABC-7\0"),
+        (Tag.MESSAGE_STATE, b"\x05"),
+        (Tag.NETWORK_ERROR_CODE, b"\x03\x00\x1b"),
+    )
+    read = parse(TEXT, tlvs=tlvs)
+    assert (read.message_id, read.state, read.error) == ("ABC-7", "UNDELIV", "027")
+
+
+def test_a_tlv_that_says_nothing_leaves_the_text_to_speak() -> None:
+    tlvs = (
+        (Tag.RECEIPTED_MESSAGE_ID, b"\0"),
+        (Tag.MESSAGE_STATE, b"\x63"),
+        (Tag.NETWORK_ERROR_CODE, b"\x03"),
+    )
+    read = parse(TEXT, tlvs=tlvs)
+    assert (read.message_id, read.state, read.error) == ("12345", "DELIVRD", "000")
+
+
+@pytest.mark.parametrize(
+    ("word", "state"),
+    [
+        ("DELIVRD", "DELIVRD"), ("delivered", "DELIVRD"), ("EXPIRED", "EXPIRED"),
+        ("DELETED", "DELETED"), ("UNDELIV", "UNDELIV"), ("UNDELIVERABLE", "UNDELIV"),
+        ("ACCEPTD", "ACCEPTD"), ("ACCEPTED", "ACCEPTD"), ("UNKNOWN", "UNKNOWN"),
+        ("REJECTD", "REJECTD"), ("ENROUTE", "ENROUTE"), ("", "UNKNOWN"), ("MK:0020", "UNKNOWN"),
+    ],
+)  # fmt: skip
+def test_states_are_told_apart_however_they_are_written(word: str, state: str) -> None:
+    read = parse(f"id:1 stat:{word} err:1")
+    assert read.state == state
+    assert read.final is (state in {"DELIVRD", "EXPIRED", "DELETED", "UNDELIV", "REJECTD"})
+
+
+@pytest.mark.parametrize("number", range(1, 9))
+def test_every_message_state_number_has_its_word(number: int) -> None:
+    read = parse("id:1", tlvs=((Tag.MESSAGE_STATE, bytes((number,))),))
+    assert read.state == receipt._BY_NUMBER[number]
+
+
+@pytest.mark.parametrize(
+    ("digits", "at"),
+    [
+        ("2611221005", datetime(2026, 11, 22, 10, 5, tzinfo=UTC)),
+        ("261122100559", datetime(2026, 11, 22, 10, 5, 59, tzinfo=UTC)),
+        ("20261122100559", datetime(2026, 11, 22, 10, 5, 59, tzinfo=UTC)),
+        ("202611221005", datetime(2026, 11, 22, 10, 5, tzinfo=UTC)),
+        ("2613221005", None),
+        ("26112210", None),
+        ("soon123456", None),
+        ("", None),
+    ],
+)
+def test_times_come_in_four_forms(digits: str, at: datetime | None) -> None:
+    assert parse(f"id:1 submit date:{digits} stat:DELIVRD").submitted == at
+
+
+def test_other_spellings_are_read_too() -> None:
+    read = parse("ID:7 Sub:1 Submit_Date:2611221005 DoneDate:2611221006 Stat:UNDELIV Err:12 Text:")
+    assert (read.message_id, read.state, read.error) == ("7", "UNDELIV", "12")
+    assert read.submitted is not None
+    assert read.done is not None
+
+
+def test_a_receipt_in_ucs_2_is_read() -> None:
+    assert parse("id:7 stat:DELIVRD".encode("utf-16-be"), data_coding=8).message_id == "7"
+
+
+@pytest.mark.parametrize("words", ["", "stat:DELIVRD", "id: sub:001", "text:id:5 stat:DELIVRD"])
+def test_a_receipt_of_no_message_is_unreadable(words: str) -> None:
+    with pytest.raises(receipt.UnreadableReceipt):
+        parse(words)
+
+
+def test_only_the_smsc_can_make_a_receipt() -> None:
+    assert receipt.is_receipt(deliver("", 0x04))
+    assert receipt.is_receipt(deliver("", 0x20))
+    assert receipt.is_receipt(deliver("", 0x44))
+    assert receipt.is_receipt(deliver("", 0, tlvs=((Tag.RECEIPTED_MESSAGE_ID, b"1\0"),)))
+    assert not receipt.is_receipt(deliver(TEXT, 0))
+    assert not receipt.is_receipt(deliver(TEXT, 0x10))
+
+
+@pytest.mark.parametrize(
+    ("form", "response", "in_receipt"),
+    [
+        ("text", "12345", "0000012345"),
+        ("text", "00AB12", "ab12"),
+        ("text", " id-7 ", "id-7"),
+        ("text", "0", "000"),
+        ("hex_dec", "1A2B", "6699"),
+        ("hex_dec", "00001a2b", "0006699"),
+        ("hex_dec", "1a2b", "1A2B"),
+        ("hex_dec", "uuid-1", "uuid-1"),
+    ],
+)
+def test_ids_of_responses_and_receipts_become_the_same(
+    form: receipt.IdForm, response: str, in_receipt: str
+) -> None:
+    assert receipt.normal_id(response, "response", form) == receipt.normal_id(
+        in_receipt, "receipt", form
+    )
+
+
+@given(st.integers(0, 2**64), st.integers(0, 10))
+def test_a_number_in_hex_and_decimal_is_one_id(number: int, padding: int) -> None:
+    response = receipt.normal_id("0" * padding + f"{number:X}", "response", "hex_dec")
+    assert response == receipt.normal_id("0" * padding + str(number), "receipt", "hex_dec")
+
+
+@given(st.binary(max_size=254), st.sampled_from([0, 3, 8, 255]))
+def test_any_receipt_is_read_or_unreadable(octets: bytes, coding: int) -> None:
+    message = deliver(octets, data_coding=coding, tlvs=((Tag.RECEIPTED_MESSAGE_ID, b"1\0"),))
+    assert receipt.parse(message, "hex_dec", UTC).message_id == "1"
