@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from twisted.internet.defer import Deferred
+
+from ordering import orders
+from ordering.orders import Order
+from scheduler.jobs import expire_questions, fulfil_due, release_stale_claims
+from scheduler.timetable import TIMETABLE
+from store.database import LocalDatabase
+from store.wire import name_of
+from tests.unit.ordering.test_orders import LIMITS, NOON, NUMBER, a_request
+
+LATER = NOON + timedelta(minutes=31)
+
+
+class RecordingOperator:
+    """The operator's side: keeps what it was asked for, and fails when told to."""
+
+    def __init__(self, failing: bool = False) -> None:
+        self.done: list[tuple[str, str]] = []
+        self._failing = failing
+
+    async def quote(self, msisdn: str, tone: object) -> object:
+        raise NotImplementedError
+
+    async def provision(self, order: Order) -> None:
+        self._do("provision", order)
+
+    async def capture(self, order: Order) -> None:
+        self._do("capture", order)
+
+    def _do(self, what: str, order: Order) -> None:
+        if self._failing:
+            raise ConnectionError("the operator's system is away")
+        self.done.append((what, order.order_id))
+
+
+def fulfil(
+    database: LocalDatabase, operator: RecordingOperator, at: datetime, undo_min: int = 30
+) -> object:
+    results: list[object] = []
+    done = Deferred.fromCoroutine(
+        fulfil_due(database, operator, "host", undo_min, lambda: at)  # type: ignore[arg-type]  # quote is not used here
+    )
+    done.addBoth(results.append)
+    return results[0]
+
+
+def test_an_order_is_provisioned_and_charged_each_once(database: LocalDatabase) -> None:
+    operator = RecordingOperator()
+    database.run_now(orders.place, a_request(), None, LIMITS, NOON)
+    assert fulfil(database, operator, NOON) == 1
+    assert fulfil(database, operator, NOON) == 0
+    assert fulfil(database, operator, LATER) == 1
+    assert operator.done == [("provision", "a"), ("capture", "a")]
+    assert database.run_now(orders.state_of, "a") == "captured"
+
+
+def test_without_an_undo_time_an_order_is_charged_at_once(database: LocalDatabase) -> None:
+    operator = RecordingOperator()
+    database.run_now(orders.place, a_request(), None, LIMITS, NOON)
+    assert fulfil(database, operator, NOON, undo_min=0) == 2
+    assert database.run_now(orders.state_of, "a") == "captured"
+
+
+def test_what_was_undone_is_never_charged(database: LocalDatabase) -> None:
+    operator = RecordingOperator()
+    database.run_now(orders.place, a_request(), None, LIMITS, NOON)
+    fulfil(database, operator, NOON)
+    database.run_now(orders.undo_last, NUMBER, NOON, 30, NOON)
+    assert fulfil(database, operator, LATER) == 0
+
+
+def test_an_order_whose_operator_failed_is_tried_again_after_its_lease(
+    database: LocalDatabase,
+) -> None:
+    database.run_now(orders.place, a_request(), None, LIMITS, NOON)
+    fulfil(database, RecordingOperator(failing=True), NOON)
+    assert database.run_now(orders.state_of, "a") == "confirmed"
+    working = RecordingOperator()
+    assert fulfil(database, working, NOON) == 0
+    assert fulfil(database, working, NOON + timedelta(minutes=2)) == 1
+
+
+def test_every_duty_is_idempotent_and_known_to_the_store_process(database: LocalDatabase) -> None:
+    for duty in TIMETABLE:
+        assert name_of(duty.job)
+        assert duty.every_s > 0
+        assert database.run_now(duty.job, NOON) == 0
+        assert database.run_now(duty.job, NOON) == 0
+
+
+def test_stale_claims_are_released(database: LocalDatabase) -> None:
+    database.run_now(orders.place, a_request(), None, LIMITS, NOON)
+    database.run_now(orders.claim_due, "dead", 1, NOON, 60.0)
+    assert database.run_now(release_stale_claims, LATER) == 1
+    assert database.run_now(expire_questions, LATER) == 0
