@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from toneline.logs import TwistedEvents, configure_logs, mask_numbers
+
+
+@pytest.fixture(autouse=True)
+def _restore() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
+    logging.basicConfig(force=True, handlers=[logging.NullHandler()])
+
+
+def logged(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("8613905250001", "139****0001"),
+        ("from +8613905250001 to 12530019", "from 139****0001 to 12530019"),
+        ("sip:13905250001@10.0.0.1", "sip:139****0001@10.0.0.1"),
+        ("5d413905250001abcc4b2a76b9719d91", "5d413905250001abcc4b2a76b9719d91"),
+    ],
+)
+def test_mobile_numbers_are_masked_wherever_they_stand(said: str, shown: str) -> None:
+    assert mask_numbers(None, "", {"text": said, "n": 1}) == {"text": shown, "n": 1}
+
+
+@given(st.text(alphabet="0123456789 ", max_size=5))
+def test_no_log_shows_a_whole_number(around: str) -> None:
+    masked = mask_numbers(None, "", {"text": f"{around} 13905250001 {around}"})
+    assert "13905250001" not in masked["text"]
+
+
+def test_an_event_is_one_line_of_json() -> None:
+    stream = io.StringIO()
+    configure_logs("info", "json", stream)
+    structlog.get_logger().info("call_ended", caller="13905250001", seconds=3)
+    structlog.get_logger().debug("chatter")
+    (event,) = logged(stream)
+    assert event["event"] == "call_ended"
+    assert event["caller"] == "139****0001"
+    assert event["level"] == "info"
+
+
+def test_people_may_read_the_console_form() -> None:
+    stream = io.StringIO()
+    configure_logs("debug", "console", stream)
+    structlog.get_logger().debug("call_ended")
+    assert "call_ended" in stream.getvalue()
+
+
+def test_the_standard_librarys_warnings_come_in_the_same_form() -> None:
+    stream = io.StringIO()
+    configure_logs("info", "json", stream)
+    logging.getLogger("apscheduler").warning("missed by %s", "13905250001")
+    (event,) = logged(stream)
+    assert event["event"] == "missed by 139****0001"
+
+
+def test_twisteds_failures_come_with_their_traceback_and_its_chatter_does_not() -> None:
+    stream = io.StringIO()
+    configure_logs("info", "json", stream)
+    twisted = Logger(observer=TwistedEvents())
+    twisted.info("Starting factory")
+    twisted.warn("odd")
+    try:
+        raise ValueError("nobody caught this")
+    except ValueError:
+        twisted.failure("Unhandled error in Deferred", Failure())
+    odd, failure = logged(stream)
+    assert odd["detail"] == "odd"
+    assert "nobody caught this" in failure["exception"]

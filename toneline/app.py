@@ -1,0 +1,346 @@
+"""settings -> the services of one process, in the order in which they start."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, serverFromString
+from twisted.web.server import Site
+
+from catalog.current import CurrentCatalogue
+from config.settings import Settings, Smsc, parse_hours, zone
+from ivr.fingerprints import Fingerprints
+from ivr.line import Line, refuse_call, take_call
+from ivr.service import VoiceService
+from ordering.contact import ContactPolicy
+from ordering.orders import Limits
+from ordering.provisioning import LocalOperator
+from scheduler.service import SchedulerService
+from scheduler.timetable import TIMETABLE
+from smpp.esme import EsmeService
+from smpp.mo import MoService
+from smpp.mt import MtService
+from smpp.simulator import SimulatorService
+from smpp.turn import Rules
+from store.client import StoreClient
+from store.service import StoreService
+from toneline.addresses import client_address
+from toneline.health import Console, Figures, HealthWord
+from toneline.prepare import Prepared
+
+log = structlog.get_logger()
+
+SERVICES = ("voice", "sms", "scheduler", "console")
+PACKAGES = ("catalog", "ordering", "scheduler", "smpp")
+"""Whose functions the store process may run."""
+
+
+def now() -> datetime:
+    """Return the time."""
+    return datetime.now(UTC)
+
+
+def new_id() -> str:
+    """Return an id that nobody else makes: 32 hexadecimal digits."""
+    return uuid4().hex
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A service with its name, how to wait until it works, and its word for /healthz."""
+
+    name: str
+    service: Service
+    health: HealthWord
+    works: Callable[[], Awaitable[object]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The services of one process, in the order in which they start."""
+
+    parts: tuple[Part, ...]
+    voice: VoiceService | None
+    drain_s: float
+
+    async def start(self) -> None:
+        """Start one after the other; raises what kept one from working."""
+        for part in self.parts:
+            part.service.startService()
+            if part.works is not None:
+                await part.works()
+
+    async def drain(self) -> None:
+        """Take no new call and let the running ones end, `drain_s` at most."""
+        if self.voice is not None and self.voice.running:
+            cut = await self.voice.drain(self.drain_s)
+            log.info("drained", cut=cut)
+
+    async def stop(self) -> None:
+        """Stop everything that runs, the last first; one that fails does not keep the others."""
+        for part in reversed(self.parts):
+            if part.service.running:
+                try:
+                    await maybeDeferred(part.service.stopService)
+                except Exception:  # the edge of the process: whatever it is, go on ending
+                    log.exception("not_stopped", service=part.name)
+
+
+def build(prepared: Prepared, chosen: Sequence[str], reactor: Any) -> App:
+    """Wire the chosen services; nothing is started."""
+    settings = prepared.settings
+    store = StoreService(reactor, prepared.places.database_url, PACKAGES)
+    database = StoreClient(reactor, store.socket_path, PACKAGES)
+    catalogue = CurrentCatalogue(database, prepared.contents, prepared.branches, zone(settings))
+    operator = LocalOperator(
+        database,
+        now,
+        reactor,
+        timezone=zone(settings),
+        stop_selling_days=settings.policy.stop_selling_days,
+        timeout_s=settings.provisioning.timeout_s,
+    )
+    figures = Figures()
+    base = _Base(prepared, reactor, database, catalogue, operator, figures)
+    parts = [
+        Part("store", store, lambda: _store_word(store), store.ready),
+        Part("database", database, lambda: _database_word(database)),
+        Part("catalogue", catalogue, catalogue.health),
+    ]
+    voice = None
+    if "sms" in chosen:
+        parts += _sms(base)
+    if "scheduler" in chosen:
+        parts.append(_scheduler(base))
+    if "voice" in chosen:
+        voice = _voice(base)
+        parts.append(Part("voice", voice, voice.health, voice.bound))
+    if "console" in chosen:
+        parts.append(_console(base, parts))
+    return App(tuple(parts), voice, settings.agi.drain_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """What the services share."""
+
+    prepared: Prepared
+    reactor: Any
+    database: StoreClient
+    catalogue: CurrentCatalogue
+    operator: LocalOperator
+    figures: Figures
+
+    @property
+    def settings(self) -> Settings:
+        return self.prepared.settings
+
+
+def _voice(base: _Base) -> VoiceService:
+    settings, places = base.settings, base.prepared.places
+    fingerprints = Fingerprints(places.sounds)
+    line = Line(
+        settings=settings.line,
+        policy=settings.policy,
+        sms=settings.sms,
+        prompts=base.prepared.prompts,
+        sounds=places.asterisk_sounds,
+        snapshot=base.catalogue,
+        operator=base.operator,
+        database=base.database,
+        texts=base.prepared.texts,
+        clock=now,
+        new_id=new_id,
+        reactor=base.reactor,
+        fingerprint=fingerprints.of,
+        log=log,
+    )
+    voice = VoiceService(
+        serverFromString(base.reactor, settings.agi.listen),
+        lambda channel: take_call(line, channel),
+        lambda channel, why: refuse_call(line, channel, why),
+        base.reactor,
+        allow=settings.agi.allow,
+        max_calls=settings.agi.max_calls,
+        max_call_s=settings.agi.max_call_min * 60,
+        observe_turnaround=base.figures.turnaround.observe,
+    )
+    figures = base.figures
+    figures.gauge("toneline_calls_live", "Calls now on the line", lambda: voice.calls_live)
+    figures.counter("toneline_calls", "Calls that came in", lambda: voice.calls_total)
+    figures.counter(
+        "toneline_calls_refused", "Refused: busy or ending", lambda: voice.calls_refused
+    )
+    figures.counter("toneline_calls_failed", "Ended by an error", lambda: voice.calls_failed)
+    figures.counter("toneline_calls_cut", "Cut: too long, or draining", lambda: voice.calls_cut)
+    figures.counter(
+        "toneline_agi_protocol_errors",
+        "Peers that did not speak AGI",
+        lambda: voice.protocol_errors,
+    )
+    return voice
+
+
+def _sms(base: _Base) -> list[Part]:
+    settings = base.settings
+    parts = []
+    if settings.smsc:
+        smsc = settings.smsc[0]
+        endpoint = TCP4ClientEndpoint(base.reactor, smsc.host, smsc.port)
+    else:
+        smsc = _simulated(settings)
+        host, port = client_address(settings.simulator.listen)
+        endpoint = TCP4ClientEndpoint(base.reactor, host, port)
+        simulator = _simulator(settings, base.reactor)
+        parts.append(Part("simulator", simulator, simulator.health, simulator.bound))
+    mo = MoService(
+        base.database,
+        base.operator,
+        base.catalogue,
+        base.prepared.texts,
+        _rules(settings),
+        settings.sms.short_codes,
+        now,
+        new_id,
+    )
+    mt = MtService(base.database, _contact_policy(settings), host_id(), base.reactor, now, new_id)
+    esme = EsmeService(
+        endpoint,
+        smsc,
+        base.reactor,
+        mo.receive,
+        mt.receipt,
+        mt.wake,
+        zone=zone(settings),
+        clock=now,
+    )
+    mt.send_through(esme)
+    figures, counters = base.figures, esme.counters
+    figures.counter("toneline_mo", "Messages from subscribers", lambda: counters.mo)
+    figures.counter("toneline_mt_submitted", "Parts submitted", lambda: counters.submitted)
+    figures.counter("toneline_mt_accepted", "Parts the SMSC took", lambda: counters.accepted)
+    figures.counter("toneline_mt_throttled", "Parts the SMSC throttled", lambda: counters.throttled)
+    figures.counter("toneline_receipts", "Delivery receipts", lambda: counters.receipts)
+    parts.append(Part("smsc", esme, esme.health))
+    parts.append(Part("outbox", mt, lambda: (bool(mt.running), "")))
+    return parts
+
+
+def _rules(settings: Settings) -> Rules:
+    return Rules(
+        limits=Limits(
+            orders_per_day=settings.policy.orders_per_day,
+            spend_per_day_fen=settings.policy.spend_per_day_fen,
+            undo_min=settings.policy.undo_min,
+            timezone=settings.line.timezone,
+        ),
+        confirm_ttl_min=settings.policy.confirm_ttl_min,
+        line=settings.line.access_numbers[0],
+        sender=settings.sms.sender_answer,
+    )
+
+
+def _contact_policy(settings: Settings) -> ContactPolicy:
+    return ContactPolicy(
+        hours=parse_hours(settings.policy.hangup_sms_hours),
+        same_days=settings.policy.hangup_sms_same_days,
+        max_call_min=settings.agi.max_call_min,
+        timezone=settings.line.timezone,
+    )
+
+
+def _simulator(settings: Settings, reactor: Any) -> SimulatorService:
+    simulator = settings.simulator
+    return SimulatorService(
+        serverFromString(reactor, simulator.listen),
+        serverFromString(reactor, simulator.http),
+        reactor,
+        system_id=simulator.system_id,
+        password=simulator.password,
+        clock=now,
+    )
+
+
+def _simulated(settings: Settings) -> Smsc:
+    simulator = settings.simulator
+    return Smsc(
+        name="simulator",
+        host="127.0.0.1",
+        system_id=simulator.system_id,
+        password=simulator.password,
+    )
+
+
+def _scheduler(base: _Base) -> Part:
+    scheduler = SchedulerService(
+        base.database,
+        base.operator,
+        base.reactor,
+        now,
+        timetable=TIMETABLE,
+        host=host_id(),
+        undo_min=base.settings.policy.undo_min,
+    )
+    return Part("scheduler", scheduler, scheduler.health)
+
+
+class _Web(Service):
+    """The console's port."""
+
+    def __init__(self, endpoint: Any, site: Site) -> None:
+        self._endpoint = endpoint
+        self._site = site
+        self._port: Any = None
+
+    async def bound(self) -> None:
+        """Bind the port."""
+        self._port = await self._endpoint.listen(self._site)
+
+    def stopService(self) -> Deferred[None] | None:
+        """Close the port."""
+        super().stopService()
+        port, self._port = self._port, None
+        stopped: Deferred[None] | None = None if port is None else port.stopListening()
+        return stopped
+
+
+def _console(base: _Base, parts: Sequence[Part]) -> Part:
+    words = {part.name: part.health for part in parts}
+    base.figures.gauge(
+        "toneline_store_pending",
+        "Requests the store has not answered",
+        lambda: base.database.pending,
+    )
+    site = Site(Console(words, base.figures))
+    site.noisy = False
+    web = _Web(serverFromString(base.reactor, base.settings.console.listen), site)
+    return Part("console", web, lambda: (bool(web.running), ""), web.bound)
+
+
+def _store_word(store: StoreService) -> tuple[bool, str]:
+    word, detail = store.health()
+    return word == "ok", detail or word
+
+
+def _database_word(database: StoreClient) -> tuple[bool, str]:
+    return database.is_connected, f"{database.pending} requests under way"
+
+
+def host_id() -> str:
+    """Return who holds a claim: this process on this host."""
+    return f"{socket.gethostname()[:40]}/{os.getpid()}"
+
+
+def simulator_app(settings: Settings, reactor: Any) -> App:
+    """Return the SMSC simulator alone."""
+    simulator = _simulator(settings, reactor)
+    return App((Part("simulator", simulator, simulator.health, simulator.bound),), None, 0)

@@ -1,0 +1,181 @@
+"""The `toneline` command (click): serve, phone, text, tones, directories, orders, trace, doctor."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from toneline.addresses import client_address
+from toneline.catalogue_commands import directories, tones
+from toneline.command import (
+    Refused,
+    config_option,
+    emit,
+    json_option,
+    number,
+    settings_of,
+)
+from toneline.records_commands import orders, subscribers, trace
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Toneline, the application server behind a ring-back-tone line."""
+
+
+@main.command()
+@click.option(
+    "--only",
+    help="Run these services alone: some of voice,sms,scheduler,console.",
+)
+@config_option
+def serve(only: str | None, config: Path | None) -> None:
+    """Run the line in the foreground until Ctrl-C or SIGTERM.
+
+    Example: toneline serve --config /etc/toneline.toml --only voice,console
+    """
+    from toneline.serve import SERVICES
+    from toneline.serve import serve as run
+
+    chosen = tuple(only.split(",")) if only else SERVICES
+    unknown = [name for name in chosen if name not in SERVICES]
+    if unknown:
+        raise click.UsageError(f"--only: there is no service {unknown[0]!r}")
+    sys.exit(run(settings_of(config), chosen))
+
+
+@main.command()
+@click.argument("dialled")
+@click.option("--from", "caller", required=True, help="Whose phone it is; any text is allowed.")
+@click.option(
+    "--keys", default="", help="Keys to press at each silence, such as 1,1 or 3,1029#,1!."
+)
+@click.option("--interactive", is_flag=True, help="Take keys as they are typed.")
+@click.option("--realtime", is_flag=True, help="Hear every sound at its own pace.")
+@config_option
+@json_option
+def phone(
+    dialled: str,
+    caller: str,
+    keys: str,
+    interactive: bool,
+    realtime: bool,
+    config: Path | None,
+    as_json: bool,
+) -> None:
+    """Call the running line from this terminal.
+
+    Example: toneline phone 125300191029 --from 13905250001 --keys 1,1
+    """
+    from ivr import phone as telephone
+    from ivr.typed_keys import keys_of_the_terminal
+    from toneline.telephone import call
+
+    settings = settings_of(config)
+    try:
+        pressed = telephone.parse_keys(keys)
+    except telephone.PhoneError as error:
+        raise click.UsageError(str(error)) from error
+    if interactive:
+        with keys_of_the_terminal() as fingers:
+            call(settings, dialled, caller, fingers, as_json)
+    else:
+        call(settings, dialled, caller, telephone.Script(pressed, realtime), as_json)
+
+
+@main.command()
+@click.argument("text")
+@click.option("--from", "sender", required=True, metavar="NUMBER", help="Who texts.")
+@click.option("--wait", "wait_s", default=5.0, show_default=True, help="Seconds to wait for MTs.")
+@config_option
+@json_option
+def text(text: str, sender: str, wait_s: float, config: Path | None, as_json: bool) -> None:
+    """Text the line through the SMSC simulator and show what comes back.
+
+    Example: toneline text 1029 --from 13905250001
+    """
+    from toneline.text import NoSimulator, send_text
+
+    settings = settings_of(config)
+    if settings.smsc:
+        raise Refused("a real [[smsc]] is set: text the line from a phone")
+    sent_from = number(sender)
+    received = []
+    try:
+        host, port = client_address(settings.simulator.http)
+        short_code = settings.sms.short_codes[0]
+        for message in send_text(f"http://{host}:{port}", sent_from, short_code, text, wait_s):
+            received.append(message)
+            if not as_json:
+                click.echo(f"{message['at'][11:19]}  {message['text']}")
+    except (NoSimulator, ValueError) as error:
+        raise Refused(str(error)) from error
+    if as_json:
+        emit(received)
+
+
+@main.command()
+@click.option("--listen", type=int, default=2775, show_default=True, help="The SMPP port.")
+@click.option("--http", type=int, default=2776, show_default=True, help="The HTTP port.")
+@config_option
+def smsc(listen: int, http: int, config: Path | None) -> None:
+    """Run the SMSC simulator alone, until Ctrl-C.
+
+    Example: toneline smsc --listen 2775
+    """
+    from toneline.serve import serve_simulator
+
+    settings = settings_of(config)
+    simulator = settings.simulator.model_copy(
+        update={
+            "listen": f"tcp:{listen}:interface=127.0.0.1",
+            "http": f"tcp:{http}:interface=127.0.0.1",
+        }
+    )
+    sys.exit(serve_simulator(settings.model_copy(update={"simulator": simulator})))
+
+
+@main.group()
+def db() -> None:
+    """The database's schema."""
+
+
+@db.command()
+@config_option
+def upgrade(config: Path | None) -> None:
+    """Bring the database to this version's schema; harmless when it is there already.
+
+    Example: toneline db upgrade --config /etc/toneline.toml
+    """
+    from store.engine import StoreError
+    from store.migrations import HEAD
+    from store.migrations import upgrade as migrate
+    from toneline.places import Places
+
+    places = Places.of(settings_of(config))
+    try:
+        changed = migrate(places.database_url)
+    except StoreError as error:
+        raise Refused(str(error)) from error
+    click.echo(f"the database is at revision {HEAD}" + ("" if changed else " already"))
+
+
+@main.command()
+@config_option
+@json_option
+def doctor(config: Path | None, as_json: bool) -> None:
+    """Check everything the line needs, and say what to do about what is wrong.
+
+    Example: toneline doctor --config /etc/toneline.toml
+    """
+    from toneline.doctor import examine, tell
+
+    findings = examine(settings_of(config))
+    tell(findings, as_json)
+    sys.exit(0 if all(finding.well for finding in findings) else 1)
+
+
+for command in (tones, directories, subscribers, orders, trace):
+    main.add_command(command)

@@ -1,0 +1,199 @@
+"""What `toneline doctor` checks, and what to do about what is wrong."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from audio.prompts import absent
+from catalog.snapshot import Contents, read_contents
+from config.settings import Settings
+from ivr.prompts import PromptBookInvalid
+from ordering.texts import BadTexts
+from store.database import LocalDatabase
+from store.engine import engine_for
+from store.migrations import HEAD, current
+from toneline.catalogue_commands import read_all
+from toneline.command import emit
+from toneline.places import ROOT, Places
+from toneline.prepare import read_prompts, read_texts
+
+CONNECT_S = 3.0
+LEAST_FREE_BYTES = 200_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; `todo` says what to do when it is not well."""
+
+    what: str
+    well: bool
+    detail: str
+    todo: str = ""
+
+
+def examine(settings: Settings) -> tuple[Finding, ...]:
+    """Return what was found; the settings themselves were checked when they were read."""
+    places = Places.of(settings)
+    checks: tuple[Callable[[], Iterator[Finding]], ...] = (
+        lambda: iter([Finding("settings", True, "every key is known and allowed")]),
+        lambda: _disk(places),
+        lambda: _database(settings, places),
+        lambda: _prompts(places),
+        lambda: _texts(settings, places),
+        _programs,
+        lambda: _ports(settings),
+        _asterisk,
+    )
+    return tuple(finding for check in checks for finding in check())
+
+
+def tell(findings: tuple[Finding, ...], as_json: bool) -> None:
+    """Print the findings."""
+    if as_json:
+        emit(findings)
+        return
+    for finding in findings:
+        mark = "ok  " if finding.well else "FAIL"
+        click.echo(f"{mark}  {finding.what}: {finding.detail}")
+        if finding.todo and not finding.well:
+            click.echo(f"      -> {finding.todo}")
+
+
+def _disk(places: Places) -> Iterator[Finding]:
+    folder = next(parent for parent in (places.var, *places.var.parents) if parent.exists())
+    free = shutil.disk_usage(folder).free
+    yield Finding(
+        "disk",
+        free >= LEAST_FREE_BYTES,
+        f"{free // 1_000_000} MB free at {folder}",
+        "make room: orders cannot be recorded on a full disk",
+    )
+
+
+def _database(settings: Settings, places: Places) -> Iterator[Finding]:
+    try:
+        engine = engine_for(places.database_url)
+        try:
+            revision = current(engine)
+            yield Finding(
+                "database",
+                revision == HEAD,
+                f"revision {revision or 'none'}, this program's is {HEAD}",
+                "toneline db upgrade (serve does it by itself)",
+            )
+            if revision == HEAD:
+                yield from _catalogue(settings, places, LocalDatabase(engine))
+        finally:
+            engine.dispose()
+    except Exception as error:  # whatever a driver raises is the finding
+        todo = "check database.url, and that the server runs"
+        yield Finding("database", False, str(error).splitlines()[0], todo)
+
+
+def _catalogue(settings: Settings, places: Places, database: LocalDatabase) -> Iterator[Finding]:
+    contents: Contents = database.run_now(read_contents)
+    published = [tone for tone in contents.tones if tone.state == "published"]
+    silent = [tone for tone in published if not Path(f"{places.sounds / tone.sound}.wav").exists()]
+    yield Finding(
+        "tones",
+        bool(published) and not silent,
+        f"{len(published)} published, {len(silent)} without their sound file"
+        + "".join(f", {tone.code}" for tone in silent[:5]),
+        "toneline tones import CATALOGUE.csv --audio FOLDER",
+    )
+    files = sorted(places.directories.glob("*.yaml"))
+    found, errors = read_all(files, database, settings)
+    yield Finding(
+        "directories",
+        not errors,
+        errors[0] if errors else f"{len(files)} files, {len(found)} editions",
+        "correct the file; `toneline directories check` shows every error",
+    )
+
+
+def _prompts(places: Places) -> Iterator[Finding]:
+    try:
+        missing = absent(read_prompts(places).needed(), places.sounds)
+    except (PromptBookInvalid, OSError) as error:
+        yield Finding("prompts", False, str(error), f"correct {places.prompts_file}")
+        return
+    yield Finding(
+        "prompts",
+        not missing,
+        "every prompt has its sound" if not missing else f"no sound for {', '.join(missing[:5])}",
+        f"start the line once, or record them into {places.recorded_prompts}",
+    )
+
+
+def _texts(settings: Settings, places: Places) -> Iterator[Finding]:
+    try:
+        texts = read_texts(places, settings.sms.signature)
+    except (BadTexts, OSError) as error:
+        yield Finding("texts", False, str(error), f"correct {places.texts_file}")
+        return
+    for measure in texts.measures():
+        yield Finding(
+            f"text {measure.name}",
+            measure.units <= measure.limit,
+            f"{measure.units} of {measure.limit} units at most, {measure.segments} segments",
+            f"shorten it in {places.texts_file}",
+        )
+
+
+def _programs() -> Iterator[Finding]:
+    found = shutil.which("ffmpeg")
+    yield Finding(
+        "ffmpeg",
+        found is not None,
+        found or "not installed; only imports of mp3, m4a, flac and the like need it",
+        "apt-get install ffmpeg",
+    )
+
+
+def _ports(settings: Settings) -> Iterator[Finding]:
+    for smsc in settings.smsc:
+        try:
+            with socket.create_connection((smsc.host, smsc.port), CONNECT_S):
+                yield Finding(f"smsc {smsc.name}", True, f"{smsc.host}:{smsc.port} answers")
+        except OSError as error:
+            detail = f"{smsc.host}:{smsc.port}: {error}"
+            todo = "check host, port and the firewall between"
+            yield Finding(f"smsc {smsc.name}", False, detail, todo)
+    listens = {
+        "agi.listen": settings.agi.listen,
+        "console.listen": settings.console.listen,
+    }
+    if not settings.smsc:
+        listens["simulator.listen"] = settings.simulator.listen
+        listens["simulator.http"] = settings.simulator.http
+    for key, listen in listens.items():
+        taken = _taken(listen)
+        detail = f"{listen} is in use: by the running line, or by another program"
+        yield Finding(key, True, detail if taken else f"{listen} is free")
+
+
+def _taken(listen: str) -> bool:
+    kind, port, *options = listen.split(":")
+    if kind != "tcp":
+        return False
+    named = dict(option.split("=", 1) for option in options if "=" in option)
+    with socket.socket() as probe:
+        probe.settimeout(CONNECT_S)
+        return probe.connect_ex((named.get("interface") or "127.0.0.1", int(port))) == 0
+
+
+def _asterisk() -> Iterator[Finding]:
+    folder = ROOT / "config" / "asterisk"
+    missing = [name for name in ("extensions.conf", "pjsip.conf") if not (folder / name).exists()]
+    yield Finding(
+        "Asterisk's samples",
+        not missing,
+        f"{folder}" if not missing else f"{', '.join(missing)} missing in {folder}",
+        "check the installation",
+    )

@@ -1,0 +1,98 @@
+"""/healthz, /metrics (Prometheus)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from twisted.web.resource import Resource
+from twisted.web.server import Request
+
+HealthWord = Callable[[], tuple[bool, str]]
+"""Whether a service works, and a few words on how it stands."""
+
+TURNAROUND_BUCKETS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0)
+
+
+class Figures(Collector):
+    """The services' plain counters as Prometheus metrics; they are read when they are asked for."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.registry.register(self)
+        self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
+        self._counters: dict[str, tuple[str, Callable[[], float]]] = {}
+        self.turnaround = Histogram(
+            "toneline_agi_turnaround_seconds",
+            "From Asterisk's reply to our next command",
+            buckets=TURNAROUND_BUCKETS_S,
+            registry=self.registry,
+        )
+
+    def gauge(self, name: str, what: str, read: Callable[[], float]) -> None:
+        """Show a value that goes up and down."""
+        self._gauges[name] = (what, read)
+
+    def counter(self, name: str, what: str, read: Callable[[], float]) -> None:
+        """Show a value that only grows."""
+        self._counters[name] = (what, read)
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the metrics as they stand."""
+        for name, (what, read) in self._gauges.items():
+            yield GaugeMetricFamily(name, what, value=read())
+        for name, (what, read) in self._counters.items():
+            yield CounterMetricFamily(name, what, value=read())
+
+
+def health(services: Mapping[str, HealthWord]) -> tuple[bool, dict[str, object]]:
+    """Return whether every service works, and the document that says so."""
+    words = {name: word() for name, word in services.items()}
+    well = all(works for works, _ in words.values())
+    return well, {
+        "status": "ok" if well else "failing",
+        "services": {
+            name: {"status": "ok" if works else "failing", "detail": detail}
+            for name, (works, detail) in words.items()
+        },
+    }
+
+
+class Console(Resource):
+    """The HTTP root: GET /healthz and GET /metrics."""
+
+    def __init__(self, services: Mapping[str, HealthWord], figures: Figures) -> None:
+        super().__init__()
+        pages: dict[bytes, Any] = {b"healthz": _Health(services), b"metrics": _Metrics(figures)}
+        for path, page in pages.items():
+            self.putChild(path, page)
+
+
+class _Health(Resource):
+    isLeaf = True
+
+    def __init__(self, services: Mapping[str, HealthWord]) -> None:
+        super().__init__()
+        self._services = services
+
+    def render_GET(self, request: Request) -> bytes:
+        well, document = health(self._services)
+        request.setResponseCode(200 if well else 503)
+        request.setHeader("Content-Type", "application/json; charset=utf-8")
+        return json.dumps(document, ensure_ascii=False).encode() + b"\n"
+
+
+class _Metrics(Resource):
+    isLeaf = True
+
+    def __init__(self, figures: Figures) -> None:
+        super().__init__()
+        self._figures = figures
+
+    def render_GET(self, request: Request) -> bytes:
+        request.setHeader("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+        return generate_latest(self._figures.registry)

@@ -1,0 +1,75 @@
+"""structlog: JSON lines, one canonical event per call / MO / MT, numbers masked."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any, TextIO
+
+import structlog
+from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogPublisher
+from zope.interface import implementer
+
+_MOBILE = re.compile(r"(?<![0-9A-Za-z])(?:\+?86|0)?(1[3-9][0-9])[0-9]{4}([0-9]{4})(?![0-9A-Za-z])")
+
+
+def mask_numbers(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Mask every mobile number in an event's values: `138****1234`."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = _MOBILE.sub(r"\1****\2", value)
+    return event
+
+
+def configure_logs(level: str, form: str, stream: TextIO = sys.stderr) -> None:
+    """Send structlog's, the standard library's and Twisted's events to `stream`.
+
+    `level` is the least shown; `form` is json, or console for people.
+    """
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        mask_numbers,
+    ]
+    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer(ensure_ascii=False)
+    if form == "console":
+        renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty())
+    structlog.configure(
+        processors=[*shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.PrintLoggerFactory(stream),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            foreign_pre_chain=shared,
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=max(threshold, logging.WARNING), force=True)
+    observer: Any = TwistedEvents()
+    globalLogPublisher.addObserver(observer)
+
+
+@implementer(ILogObserver)
+class TwistedEvents:
+    """Passes Twisted's warnings and failures on; its chatter stays out."""
+
+    def __call__(self, event: LogEvent) -> None:
+        """Log one of Twisted's own events."""
+        level = event.get("log_level", LogLevel.info)
+        if level < LogLevel.warn:
+            return
+        failure = event.get("log_failure")
+        said = {"detail": str(event.get("log_format") or event.get("format") or "")}
+        if failure is not None:
+            said["exception"] = failure.getTraceback()
+        log = structlog.get_logger()
+        (log.warning if level == LogLevel.warn else log.error)("twisted", **said)

@@ -1,0 +1,38 @@
+"""`toneline phone`: a call from the terminal to the running line."""
+
+from __future__ import annotations
+
+import click
+
+from catalog.tones import all_tones
+from config.settings import Settings
+from ivr import phone
+from ivr.prompts import PromptBookInvalid
+from toneline.addresses import client_address
+from toneline.command import Refused, database_of, emit
+from toneline.places import Places
+from toneline.prepare import read_prompts
+
+
+def call(
+    settings: Settings, dialled: str, caller: str, fingers: phone.Fingers, as_json: bool
+) -> None:
+    """Make a call and tell it as it goes on, or print it as JSON when it is over."""
+    places = Places.of(settings)
+    try:
+        host, port = client_address(settings.agi.listen)
+        book = read_prompts(places)
+        with database_of(settings) as database:
+            tones = database.run_now(all_tones)
+        text = phone.text_of(book, tones, places.asterisk_sounds)
+        if as_json:
+            events = phone.call(host, port, dialled, caller, fingers, text)
+            emit(phone.as_json(dialled, caller, events))
+        else:
+            phone.call(host, port, dialled, caller, fingers, text, _tell)
+    except (PromptBookInvalid, phone.PhoneError, ValueError) as error:
+        raise Refused(str(error)) from error
+
+
+def _tell(event: phone.Event) -> None:
+    click.echo(phone.tell(event))
