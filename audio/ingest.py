@@ -1,4 +1,4 @@
-"""An operator's recordings -> tones: decode, cut, level, encode to what Asterisk plays untranscoded."""
+"""An operator's recordings -> tones: decode, cut, level, fade, encode."""
 
 from __future__ import annotations
 

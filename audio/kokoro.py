@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from audio.formats import Samples, from_samples, set_level, to_telephone
+from audio.formats import RATE_HZ, Samples, from_samples, set_level, to_telephone
 
 _MODEL_PARTS = 4
 _MODEL_RATE_HZ = 24_000
@@ -67,12 +67,15 @@ class Voice:
         Digits in a row of three or more are read one by one with 幺 (10086). Raises Unspeakable
         when there is nothing to say.
         """
-        sentences = [_trimmed(self._sentence(part)) for part in _sentences(text)]
+        sentences = [
+            _trimmed(to_telephone(self._sentence(part), _MODEL_RATE_HZ))
+            for part in _sentences(text)
+        ]
         if not sentences:
             raise Unspeakable(f"'{text}' has no words")
-        gap = np.zeros(int(_SENTENCE_GAP_S * _MODEL_RATE_HZ))
+        gap = np.zeros(int(_SENTENCE_GAP_S * RATE_HZ))
         speech = np.concatenate([piece for said in sentences for piece in (said, gap)][:-1])
-        return set_level(from_samples(to_telephone(speech, _MODEL_RATE_HZ)))
+        return set_level(from_samples(speech))
 
     def _sentence(self, sentence: str) -> Samples:
         ids = [self.tokens[sound] for sound in self.phonemes(sentence) if sound in self.tokens]
@@ -135,11 +138,11 @@ def _sentences(text: str) -> Iterator[str]:
 
 def _trimmed(speech: Samples) -> Samples:
     """Cut the silence at both ends and fade what is left in and out."""
-    frame = _MODEL_RATE_HZ // 100
+    frame = RATE_HZ // 100
     energy = np.square(speech[: speech.size // frame * frame]).reshape(-1, frame).mean(axis=1)
     audible = np.flatnonzero(energy > energy.max() * 10 ** (_AUDIBLE_DB / 10))
-    first = max(0, audible[0] * frame - int(_HEAD_S * _MODEL_RATE_HZ))
-    last = (audible[-1] + 1) * frame + int(_TAIL_S * _MODEL_RATE_HZ)
+    first = max(0, audible[0] * frame - int(_HEAD_S * RATE_HZ))
+    last = (audible[-1] + 1) * frame + int(_TAIL_S * RATE_HZ)
     cut = speech[first:last].copy()
     ramp = np.linspace(0.0, 1.0, frame)
     cut[:frame] *= ramp

@@ -188,7 +188,7 @@ def _section(section: str, lines: Mapping[str, str], tonic: int, bar: int) -> _S
     events = {}
     for line in sorted(lines, key=lambda line: line != "melody"):
         where = f"section {section}, {line}"
-        bars = [bar_text.split() for bar_text in lines[line].strip().strip("|").split("|")]
+        bars = [text.split() for text in lines[line].strip().removesuffix("|").split("|")]
         if line == "melody":
             lengths = _bar_lengths(where, bars, bar)
         if len(bars) != len(lengths):

@@ -216,7 +216,7 @@ def _finish(sound: Samples, attack_s: float, seconds: float) -> Samples:
     sound[:rise] *= np.linspace(0, 1, rise)
     ringing = sound.size - int(seconds * RATE_HZ)
     sound[-ringing:] *= np.cos(np.linspace(0, np.pi / 2, ringing)) ** 2
-    return sound / np.abs(sound).max()
+    return np.asarray(sound / np.abs(sound).max())
 
 
 VOICES: Mapping[str, Voice] = {

@@ -37,12 +37,12 @@ class CurrentCatalogue(Service):
 
     def startService(self) -> None:
         """Follow the store's announcements."""
-        super().startService()  # type: ignore[no-untyped-call]  # Twisted's
+        super().startService()
         self._unsubscribe = self._database.on_change("catalogue", self._changed)
 
     def stopService(self) -> Deferred[None] | None:
         """Follow no longer."""
-        super().stopService()  # type: ignore[no-untyped-call]  # Twisted's
+        super().stopService()
         if self._unsubscribe is not None:
             self._unsubscribe()
         if self._reading is not None:

@@ -1,4 +1,4 @@
-"""Ten-song directories: parse a branch's file, validate, publish an edition, current edition at an instant."""
+"""Ten-song directories: parse a branch's file, publish an edition, find the current one."""
 
 from __future__ import annotations
 

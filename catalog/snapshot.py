@@ -80,7 +80,7 @@ class Snapshot:
         return tuple(self._tones[other] for slips, other in ranked[:count] if slips <= 2)
 
     def same_style(self, tone: Tone) -> tuple[Tone, ...]:
-        """Return the other tones of its style by code, those behind it first, then from the start."""
+        """Return the other tones of its style by code, from the next one on and round."""
         others = [other for other in self._styles.get(tone.style, ()) if other.code != tone.code]
         behind = [other for other in others if other.code > tone.code]
         return (*behind, *others[: len(others) - len(behind)])
@@ -126,13 +126,12 @@ class Snapshot:
         tone = self._tones.get(code)
         if tone is None:
             return False
-        return (
-            tone.licence_until is None or at.astimezone(self._timezone).date() <= tone.licence_until
-        )
+        today = at.astimezone(self._timezone).date()
+        return tone.licence_until is None or today <= tone.licence_until
 
 
 def _slips(typed: str, code: str) -> int:
-    """Return the fewest single slips (a wrong, missing, additional or swapped digit) between two."""
+    """Return the fewest slips (a wrong, missing, additional or swapped digit) between two."""
     before: list[int] = []
     row = list(range(len(code) + 1))
     for i, digit in enumerate(typed, start=1):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -29,11 +29,12 @@ COLUMNS = (
 )
 LONGEST = {"title": 20, "artist": 15, "sp": 40, "style": 20}
 """Characters; title and artist must fit one SMS with the longest text around them."""
+PRICES = ("price_fen", "member_price_fen", "senior_price_fen")
 DEAREST_FEN = 100_000
 
 
 class BadCatalogue(Exception):
-    """A catalogue file cannot be imported; `errors` names line, column, value and reason of each."""
+    """A catalogue file cannot be imported; `errors` name line, column, value and reason."""
 
     def __init__(self, errors: Sequence[str]) -> None:
         super().__init__("\n".join(errors))
@@ -117,50 +118,53 @@ def read_catalogue(text: str, name: str) -> tuple[CatalogueRow, ...]:
 
 
 def _read_row(line: int, fields: Mapping[str, str]) -> tuple[CatalogueRow | None, list[str]]:
-    wrong: list[str] = []
-    try:
-        parse_tone_code(fields["code"])
-    except BadToneCode:
-        wrong.append(f"code: {fields['code']}: 3 to 8 digits, the first not 0")
-    for column, longest in LONGEST.items():
-        value = fields[column]
-        if not value:
-            wrong.append(f"{column}: must not be empty")
-        elif len(value) > longest:
-            wrong.append(f"{column}: {value}: longer than {longest} characters")
-        elif not value.isprintable():
-            wrong.append(f"{column}: {value!r}: has a character that cannot be shown")
-    prices = {}
-    for column in ("price_fen", "member_price_fen", "senior_price_fen"):
-        value = fields[column]
-        if not value.isascii() or not value.isdigit() or int(value) > DEAREST_FEN:
-            wrong.append(f"{column}: {value}: whole fen from 0 to {DEAREST_FEN}")
-        else:
-            prices[column] = int(value)
+    wrong = [*_wrong_code(fields["code"]), *_wrong_texts(fields), *_wrong_prices(fields)]
     licence_until = None
     if fields["licence_until"]:
         try:
             licence_until = date.fromisoformat(fields["licence_until"])
         except ValueError:
-            wrong.append(
-                f"licence_until: {fields['licence_until']}: a date such as 2027-12-31, or empty"
-            )
+            given = fields["licence_until"]
+            wrong.append(f"licence_until: {given}: a date such as 2027-12-31, or empty")
     if wrong:
         return None, wrong
-    return (
-        CatalogueRow(
-            line=line,
-            code=fields["code"],
-            title=fields["title"],
-            artist=fields["artist"],
-            sp=fields["sp"],
-            style=fields["style"],
-            prices=Prices(*(prices[column] for column in COLUMNS[5:8])),
-            licence_until=licence_until,
-            audio=fields["audio"],
-        ),
-        [],
+    row = CatalogueRow(
+        line=line,
+        code=fields["code"],
+        title=fields["title"],
+        artist=fields["artist"],
+        sp=fields["sp"],
+        style=fields["style"],
+        prices=Prices(*(int(fields[column]) for column in PRICES)),
+        licence_until=licence_until,
+        audio=fields["audio"],
     )
+    return row, []
+
+
+def _wrong_code(code: str) -> Iterator[str]:
+    try:
+        parse_tone_code(code)
+    except BadToneCode:
+        yield f"code: {code}: 3 to 8 digits, the first not 0"
+
+
+def _wrong_texts(fields: Mapping[str, str]) -> Iterator[str]:
+    for column, longest in LONGEST.items():
+        value = fields[column]
+        if not value:
+            yield f"{column}: must not be empty"
+        elif len(value) > longest:
+            yield f"{column}: {value}: longer than {longest} characters"
+        elif not value.isprintable():
+            yield f"{column}: {value!r}: has a character that cannot be shown"
+
+
+def _wrong_prices(fields: Mapping[str, str]) -> Iterator[str]:
+    for column in PRICES:
+        value = fields[column]
+        if not (value.isascii() and value.isdigit() and int(value) <= DEAREST_FEN):
+            yield f"{column}: {value}: whole fen from 0 to {DEAREST_FEN}"
 
 
 _COLUMNS = tuple(table.c[column] for column in (

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from ordering.prices import Tier
 from store.once import insert_once
@@ -58,6 +58,7 @@ _OPEN = (
     )
     .order_by(table.c.asked_at, table.c.question_id)
 )
+_LAST_ASKED = select(func.max(table.c.asked_at)).where(table.c.msisdn == bindparam("msisdn"))
 _LAST_CONFIRMED = (
     select(*_COLUMNS)
     .where(
@@ -97,6 +98,12 @@ def open_questions(connection: Connection, msisdn: str, at: datetime) -> tuple[Q
     """Return the questions that an answer sent at `at` may mean, oldest first."""
     rows = connection.execute(_OPEN, {"msisdn": msisdn, "at": at})
     return tuple(Question(*row) for row in rows)
+
+
+def last_asked(connection: Connection, msisdn: str) -> datetime | None:
+    """Return when the number's newest question was asked, whatever became of it."""
+    asked_at: datetime | None = connection.execute(_LAST_ASKED, {"msisdn": msisdn}).scalar_one()
+    return asked_at
 
 
 def last_confirmed(connection: Connection, msisdn: str, at: datetime) -> Question | None:

@@ -113,9 +113,8 @@ class SchedulerService(Service):
     def _run_duty(self, name: str, job: Job) -> None:
         """Run one duty from a pool thread, where APScheduler calls it."""
         try:
-            changed = blockingCallFromThread(
-                self._reactor, lambda: self._database.run(job, self._now())
-            )
+            run: Any = self._database.run
+            changed = blockingCallFromThread(self._reactor, run, job, self._now())
         except Exception:  # the edge of a job: the timetable goes on
             self.failures += 1
             log.exception("duty_failed", duty=name)

@@ -70,7 +70,7 @@ def confirm(turn: Turn) -> Reply | None:
     """Order what a question asked: the one named, or the only one that is open (Y)."""
     at, codes = turn.incoming.received_at, turn.intent.codes
     questions = consent.open_questions(turn.connection, turn.msisdn, at)
-    if turn.intent.numbers and cancelling.list_is_newest(turn, questions):
+    if turn.intent.numbers and cancelling.list_is_newest(turn):
         return cancelling.select_shown(turn)
     if codes:
         meant = [question for question in questions if question.tone_code == codes[0]]
@@ -135,7 +135,7 @@ def decline(turn: Turn) -> Reply | None:
     """Close a question; with none open, N answers the offer before it (N)."""
     at, codes = turn.incoming.received_at, turn.intent.codes
     questions = consent.open_questions(turn.connection, turn.msisdn, at)
-    if turn.intent.numbers and cancelling.list_is_newest(turn, questions):
+    if turn.intent.numbers and cancelling.list_is_newest(turn):
         return cancelling.select_shown(turn)
     meant = [one for one in questions if not codes or one.tone_code == codes[0]]
     if len(meant) > 1:
@@ -156,7 +156,5 @@ def undo(turn: Turn) -> Reply:
     undone = orders.undo_last(turn.connection, turn.msisdn, sent_at, minutes, turn.now)
     if undone is None:
         return turn.say("nothing_to_undo")
-    pays = yuan(undone.pays_fen)
-    return turn.say(
-        "undone", undone.tone_code, title=undone.title, code=undone.tone_code, pays=pays
-    )
+    code, pays = undone.tone_code, yuan(undone.pays_fen)
+    return turn.say("undone", code, title=undone.title, code=code, pays=pays)

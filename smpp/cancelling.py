@@ -98,9 +98,12 @@ def _shown_codes(turn: Turn, since: datetime | None = None) -> tuple[str, ...]:
     return () if row is None else tuple(json.loads(row.codes))
 
 
-def list_is_newest(turn: Turn, questions: tuple[consent.Question, ...]) -> bool:
-    """Say whether 1 and 2 mean the list: it was shown after the last question was asked."""
-    return bool(_shown_codes(turn, questions[-1].asked_at if questions else None))
+def list_is_newest(turn: Turn) -> bool:
+    """Say whether 1 and 2 mean the list: it was shown after the last question was asked.
+
+    An answered question counts too, or the second of two equal confirmations would cancel a tone.
+    """
+    return bool(_shown_codes(turn, consent.last_asked(turn.connection, turn.msisdn)))
 
 
 def select_shown(turn: Turn) -> Reply | None:
@@ -120,22 +123,18 @@ def cancel_all(turn: Turn) -> Reply:
         consent.close(turn.connection, question.question_id, "declined", turn.now)
     codes = [order.tone_code for order in orders.owned(turn.connection, turn.msisdn)]
     ended = orders.cancel(turn.connection, turn.msisdn, codes, CANCELLED_ALL, turn.now)
-    return (
-        turn.say_list("cancelled_all", looking_up.items(ended))
-        if ended
-        else turn.say("nothing_owned")
-    )
+    if not ended:
+        return turn.say("nothing_owned")
+    return turn.say_list("cancelled_all", looking_up.items(ended))
 
 
 def restore(turn: Turn) -> Reply:
     """Give back what 00000 took (HF)."""
     undo_min = turn.rules.limits.undo_min
     back = orders.restore(turn.connection, turn.msisdn, CANCELLED_ALL, undo_min, turn.now)
-    return (
-        turn.say_list("restored", looking_up.items(back))
-        if back
-        else turn.say("nothing_to_restore")
-    )
+    if not back:
+        return turn.say("nothing_to_restore")
+    return turn.say_list("restored", looking_up.items(back))
 
 
 def refuse(turn: Turn) -> Reply | None:

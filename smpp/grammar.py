@@ -11,36 +11,20 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 
-
-class Kind(StrEnum):
-    """What a subscriber wants."""
-
-    ASK = "ask"
-    CONFIRM = "confirm"
-    DECLINE = "decline"
-    UNDO = "undo"
-    MY_TONES = "my_tones"
-    TONE = "tone"
-    SEARCH = "search"
-    CANCEL = "cancel"
-    LIST = "list"
-    CANCEL_ALL = "cancel_all"
-    RESTORE = "restore"
-    SELECT = "select"
-    REFUSE = "refuse"
-    RESUME = "resume"
-    ONE_CODE = "one_code"
-    HELP = "help"
+Kind = Literal[
+    "ask", "confirm", "decline", "undo", "my_tones", "tone", "search", "cancel", "list",
+    "cancel_all", "restore", "select", "refuse", "resume", "one_code", "help",
+]  # fmt: skip
+"""What a subscriber wants."""
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
     """A wish. `codes` are tone codes as written; `numbers` may select from a list shown before.
 
-    `1` is CONFIRM and `2` DECLINE, with the number: a list that is newer than the question wins.
+    `1` is a confirm and `2` a decline, with the number: a list newer than the question wins.
     """
 
     kind: Kind
@@ -50,29 +34,23 @@ class Intent:
 
 
 CANCELLING: Final = frozenset(
-    {
-        Kind.DECLINE, Kind.UNDO, Kind.CANCEL, Kind.LIST, Kind.CANCEL_ALL, Kind.RESTORE,
-        Kind.SELECT, Kind.REFUSE,
-    }
-)  # fmt: skip
+    {"decline", "undo", "cancel", "list", "cancel_all", "restore", "select", "refuse"}
+)
 """What always works, however many messages somebody sends."""
 
-_KEYWORDS: Final[Mapping[str, Kind]] = {
-    word: kind
-    for kind, words in {
-        Kind.ASK: "DG 订购 訂購 定购 订 我要订购 我要订",
-        Kind.CONFIRM: "Y YES 是 是的 确认 確認 确认订购",
-        Kind.DECLINE: "N NO 否 放弃 放棄 不 不是 不用 不用了 不要了 不订 不订了 不订购 不确认 别订",
-        Kind.UNDO: "CH 撤回 撤销",
-        Kind.MY_TONES: "CX 查询 查詢 查",
-        Kind.CANCEL: "TD QX 退订 退訂 退 取消 注销",
-        Kind.RESTORE: "HF 恢复 恢復",
-        Kind.REFUSE: "R T TDGG STOP 拒收 拒绝 不要 别发",
-        Kind.RESUME: "TJ 推荐 推薦",
-        Kind.HELP: "BZ HELP 帮助 幫助",
-    }.items()
-    for word in words.split()
+_SPELLINGS: Final[Mapping[Kind, str]] = {
+    "ask": "DG 订购 訂購 定购 订 我要订购 我要订",
+    "confirm": "Y YES 是 是的 确认 確認 确认订购",
+    "decline": "N NO 否 放弃 放棄 不 不是 不用 不用了 不要了 不订 不订了 不订购 不确认 别订",
+    "undo": "CH 撤回 撤销",
+    "my_tones": "CX 查询 查詢 查",
+    "cancel": "TD QX 退订 退訂 退 取消 注销",
+    "restore": "HF 恢复 恢復",
+    "refuse": "R T TDGG STOP 拒收 拒绝 不要 别发",
+    "resume": "TJ 推荐 推薦",
+    "help": "BZ HELP 帮助 幫助",
 }
+_KEYWORDS: Final = {word: kind for kind, words in _SPELLINGS.items() for word in words.split()}
 _FILLERS: Final = frozenset(
     {"回", "回复", "请", "我", "我要", "要", "发送", "编码", "歌曲", "彩铃", "谢谢"}
 )
@@ -87,11 +65,11 @@ _GROUP: Final = re.compile(r"[0-9]+|[A-Z]+|[^\W\d_A-Z]+")
 _CODE: Final = re.compile(r"[1-9][0-9]{2,7}")
 _NUMBER: Final = re.compile(r"[1-9][0-9]?")
 _ALONE: Final[Mapping[str, Intent]] = {
-    "0": Intent(Kind.UNDO),
-    "0000": Intent(Kind.LIST),
-    "00000": Intent(Kind.CANCEL_ALL),
-    "1": Intent(Kind.CONFIRM, numbers=(1,)),
-    "2": Intent(Kind.DECLINE, numbers=(2,)),
+    "0": Intent("undo"),
+    "0000": Intent("list"),
+    "00000": Intent("cancel_all"),
+    "1": Intent("confirm", numbers=(1,)),
+    "2": Intent("decline", numbers=(2,)),
 }
 
 
@@ -110,65 +88,65 @@ def _digits_alone(digits: list[str]) -> Intent:
         return _ALONE[digits[0]]
     numbers, codes = _numbers(digits), _codes(digits)
     if numbers and len(numbers) == len(digits):
-        return Intent(Kind.SELECT, numbers=numbers)
+        return Intent("select", numbers=numbers)
     if not codes:
-        return Intent(Kind.HELP)
-    return Intent(Kind.ASK if len(digits) == 1 else Kind.ONE_CODE, codes)
+        return Intent("help")
+    return Intent("ask" if len(digits) == 1 else "one_code", codes)
 
 
 def _search(groups: list[str], digits: list[str]) -> Intent | None:
     """Return the look-up that a message beginning with CX or 查询 is."""
     first = next((word for word in _GLUED if groups[0].startswith(word)), groups[0])
-    if _KEYWORDS.get(first) is not Kind.MY_TONES:
+    if _KEYWORDS.get(first) != "my_tones":
         return None
     wanted = [word for word in (groups[0].removeprefix(first), *groups[1:]) if word]
     codes = _codes(digits)
     if not wanted:
-        return Intent(Kind.MY_TONES)
+        return Intent("my_tones")
     if not codes or not set(wanted) <= set(codes):
-        return Intent(Kind.SEARCH, words=" ".join(wanted))
-    return Intent(Kind.TONE if len(codes) == 1 else Kind.ONE_CODE, codes)
+        return Intent("search", words=" ".join(wanted))
+    return Intent("tone" if len(codes) == 1 else "one_code", codes)
 
 
 def _worded(words: list[str], digits: list[str]) -> Intent:
     said = " ".join(words)
     kinds = {_KEYWORDS[word] for word in words if word in _KEYWORDS}
-    if kinds == {Kind.ASK, Kind.CONFIRM}:
-        kinds = {Kind.CONFIRM}
+    if kinds == {"ask", "confirm"}:
+        kinds = {"confirm"}
     if all(word in _KEYWORDS or word in _FILLERS or _ALL.fullmatch(word) for word in words):
         if len(kinds) == 1:
             return _keyword(kinds.pop(), said, digits)
         if not kinds and digits and not _ALL.search(said):
-            return _keyword(Kind.ASK, said, digits)
+            return _keyword("ask", said, digits)
     if _CANCELLING.search(said) and not _NOT_CANCELLING.search(said):
-        return _keyword(Kind.CANCEL, said, digits)
+        return _keyword("cancel", said, digits)
     if _REFUSING.search(said):
-        return _keyword(Kind.REFUSE, said, digits)
-    return Intent(Kind.HELP)
+        return _keyword("refuse", said, digits)
+    return Intent("help")
 
 
 def _keyword(kind: Kind, said: str, digits: list[str]) -> Intent:
     """Return the intent of a keyword with the codes that stand beside it."""
     codes = _codes(digits)
-    if kind is Kind.REFUSE and codes:
+    if kind == "refuse" and codes:
         # 不要1029 is about that song; T1029 is how other services cancel one.
-        kind = Kind.CANCEL if said == "T" else Kind.DECLINE
-    if kind is Kind.CANCEL:
+        kind = "cancel" if said == "T" else "decline"
+    if kind == "cancel":
         return _cancel(said, digits, codes)
-    if kind is Kind.ASK:
-        return Intent(Kind.ASK if codes and len(digits) == 1 else Kind.ONE_CODE, codes)
-    if kind in (Kind.CONFIRM, Kind.DECLINE):
+    if kind == "ask":
+        return Intent("ask" if codes and len(digits) == 1 else "one_code", codes)
+    if kind in ("confirm", "decline"):
         # A group that is no code names no question: it must not pass for a bare answer.
-        return Intent(kind, tuple(digits)) if len(digits) < 2 else Intent(Kind.ONE_CODE, codes)
+        return Intent(kind, tuple(digits)) if len(digits) < 2 else Intent("one_code", codes)
     return Intent(kind)
 
 
 def _cancel(said: str, digits: list[str], codes: tuple[str, ...]) -> Intent:
     if _ALL.search(said) or "00000" in digits:
-        return Intent(Kind.CANCEL_ALL)
+        return Intent("cancel_all")
     if "0000" in digits:
-        return Intent(Kind.LIST)
-    return Intent(Kind.CANCEL, codes, () if codes else _numbers(digits))
+        return Intent("list")
+    return Intent("cancel", codes, () if codes else _numbers(digits))
 
 
 def _codes(digits: Iterable[str]) -> tuple[str, ...]:

@@ -15,15 +15,15 @@ from ordering.provisioning import NoQuote, Operator, Quote
 from ordering.texts import Texts
 from smpp import answers, grammar
 from smpp.commands import Status
-from smpp.grammar import Intent, Kind
+from smpp.grammar import Intent
 from smpp.messages import MoMessage
 from smpp.turn import Incoming, LookedUp, Rules
 from store.database import Database
 
 log = structlog.get_logger()
 
-_WANTS_TONE = (Kind.ASK, Kind.CONFIRM, Kind.TONE)
-_WANTS_QUOTE = (Kind.ASK, Kind.CONFIRM)
+_WANTS_TONE = ("ask", "confirm", "tone")
+_WANTS_QUOTE = ("ask", "confirm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class MoService:
             mo_id=incoming.mo_id,
             smsc=message.smsc,
             msisdn=mask(incoming.msisdn),
-            intent=intent.kind.value,
+            intent=intent.kind,
             codes=intent.codes,
             outcome=answered.outcome,
             repeated=answered.repeated,
@@ -98,7 +98,7 @@ class MoService:
 
     async def _look_up(self, msisdn: str, intent: Intent) -> LookedUp:
         snapshot = self.snapshot()
-        if intent.kind is Kind.SEARCH:
+        if intent.kind == "search":
             return LookedUp(found=snapshot.find(intent.words))
         if intent.kind not in _WANTS_TONE or not intent.codes:
             return LookedUp()

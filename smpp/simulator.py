@@ -216,7 +216,8 @@ class SmscProtocol(Protocol):
         self._smsc.answered(delivery, Status.RX_T_APPN)
 
     def _send(self, pdu: Pdu) -> None:
-        self.transport.write(codec.encode(pdu))
+        if not self.closed.called:
+            self.transport.write(codec.encode(pdu))
 
     def _hang_up(self) -> None:
         self._leaving = True
@@ -251,7 +252,14 @@ class SimulatorService(Service):
         `retry_s` is the pause before a deliver_sm that was refused for now is sent again.
         """
         self.smsc = Smsc(
-            reactor, clock, system_id, password, faults, receipt_delay_s, retry_s, window
+            reactor,
+            clock,
+            system_id=system_id,
+            password=password,
+            faults=faults,
+            receipt_delay_s=receipt_delay_s,
+            retry_s=retry_s,
+            window=window,
         )
         self._smpp_endpoint = smpp_endpoint
         self._http_endpoint = http_endpoint

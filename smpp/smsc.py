@@ -110,12 +110,13 @@ class Smsc:
         self,
         reactor: Reactor,
         clock: Callable[[], datetime],
+        *,
         system_id: str,
         password: str,
-        faults: Faults,
-        receipt_delay_s: float,
-        retry_s: float,
-        window: int,
+        faults: Faults = NO_FAULTS,
+        receipt_delay_s: float = 0.2,
+        retry_s: float = 1.0,
+        window: int = 10,
         kept: int = KEPT,
     ) -> None:
         self.reactor = reactor

@@ -60,16 +60,12 @@ def render_tone(score: Path, stem: Path) -> None:
     """Write the sound files of one score.
 
     Raises:
-        SoundUnreadable: the score cannot be played.
+        BadScore: the score cannot be played.
     """
     from audio.ingest import write_tone  # noqa: PLC0415  see _render_missing
     from audio.synth import render  # noqa: PLC0415
 
-    try:
-        pcm = render(parse_score(score.read_text("utf-8")))
-    except BadScore as error:
-        raise SoundUnreadable(str(score), str(error)) from error
-    write_tone(stem, pcm)
+    write_tone(stem, render(parse_score(score.read_text("utf-8"))))
 
 
 def _scores(rows: tuple[CatalogueRow, ...], folder: Path) -> dict[str, Path]:
@@ -99,9 +95,12 @@ def _render_missing(wanted: Mapping[Path, Path], progress: Callable[[str], None]
     workers = min(_MOST_WORKERS, len(missing), os.cpu_count() or 1)
     pool = ProcessPoolExecutor(workers, get_context("fork"), _leave_interrupts_to_the_parent)
     try:
-        begun = [pool.submit(render_tone, score, stem) for stem, score in missing.items()]
+        begun = {pool.submit(render_tone, score, stem): score for stem, score in missing.items()}
         for count, rendered in enumerate(as_completed(begun), start=1):
-            rendered.result()
+            try:
+                rendered.result()
+            except (BadScore, UnicodeDecodeError) as error:
+                raise SoundUnreadable(str(begun[rendered]), str(error)) from error
             progress(f"sample tones: {count} of {len(missing)} rendered")
     finally:
         pool.shutdown(cancel_futures=True)

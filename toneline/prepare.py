@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -14,7 +14,7 @@ from audio import prompts as prompt_files
 from audio.formats import SoundUnreadable
 from catalog.branches import BadBranches, BranchTable, read_branches
 from catalog.snapshot import Contents, read_contents
-from catalog.tones import all_tones, put_tones
+from catalog.tones import BadCatalogue, Tone, all_tones, put_tones
 from config.settings import Settings
 from ivr.prompts import PromptBook, PromptBookInvalid
 from ivr.prompts import load as load_prompts
@@ -29,6 +29,9 @@ from toneline.places import Places
 log = structlog.get_logger()
 
 T = TypeVar("T")
+
+FAULTS = (BadBranches, BadCatalogue, BadTexts, PromptBookInvalid, SoundUnreadable, StoreError)
+"""Each says in a sentence what is wrong and where."""
 
 
 class CannotStart(Exception):
@@ -76,7 +79,7 @@ def prepare(settings: Settings, progress: Callable[[str], None]) -> Prepared:
 def _checked(errors: list[str], step: Callable[[], T]) -> T | None:
     try:
         return step()
-    except (BadBranches, BadTexts, PromptBookInvalid, SoundUnreadable, StoreError) as error:
+    except FAULTS as error:
         errors.append(str(error))
     except OSError as error:
         errors.append(f"{error.filename}: {error.strerror}" if error.filename else str(error))
@@ -129,5 +132,18 @@ def _sing_something(
     if known and not any(tone.sp == SAMPLE_SP for tone in known):
         return
     tones = prepare_sample(places.sounds, places.rendered_prompts, places.language, progress)
-    if not known:
-        database.run_now(put_tones, tones, datetime.now(UTC))
+    # A newer program may sing a sample anew; what an operator changed of it stays as it is.
+    fresh = {tone.code: tone for tone in tones}
+    kept = [_resung(tone, fresh[tone.code]) for tone in known if tone.code in fresh]
+    database.run_now(put_tones, kept if known else tones, datetime.now(UTC))
+
+
+def _resung(known: Tone, fresh: Tone) -> Tone:
+    if known.sp != SAMPLE_SP:
+        return known
+    return replace(
+        known,
+        sound=fresh.sound,
+        duration_ms=fresh.duration_ms,
+        title_sound=fresh.title_sound,
+    )

@@ -29,10 +29,6 @@ def call(
             events = phone.call(host, port, dialled, caller, fingers, text)
             emit(phone.as_json(dialled, caller, events))
         else:
-            phone.call(host, port, dialled, caller, fingers, text, _tell)
+            phone.call(host, port, dialled, caller, fingers, text, phone.Teller(click.echo).tell)
     except (PromptBookInvalid, phone.PhoneError, ValueError) as error:
         raise Refused(str(error)) from error
-
-
-def _tell(event: phone.Event) -> None:
-    click.echo(phone.tell(event))

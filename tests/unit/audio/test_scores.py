@@ -131,7 +131,7 @@ def test_a_part_may_wait_its_turn_be_higher_softer_and_later() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (score_text() + "[", "line"),
+        (score_text().replace("bar = 2", "bar = = 2"), "(at line 6, column 7)"),
         (score_text().replace('title = "茉莉花"', ""), "title"),
         (score_text().replace("tempo = 60", 'tempo = "fast"'), "tempo"),
         (score_text().replace("bar = 2", "bar = 13"), "bar"),
@@ -165,17 +165,13 @@ def test_a_second_line_has_the_melodys_bars() -> None:
 
 
 GROUPS = st.lists(
-    st.lists(
-        st.builds("{}{}{}".format, st.sampled_from(["", "#", "b"]), st.integers(1, 7), st.sampled_from(["", "'", ","])),
-        min_size=1,
-        max_size=6,
-    ).map("".join),
+    st.lists(st.from_regex("[#b]?[1-7][',]?", fullmatch=True), min_size=1, max_size=6).map("".join),
     min_size=2,
     max_size=2,
-)  # fmt: skip
+)
 
 
-@given(st.lists(GROUPS, min_size=1, max_size=8))
+@given(st.lists(GROUPS, min_size=1, max_size=4))
 def test_any_notes_fill_their_beats_without_gap_or_overlap(bars: list[list[str]]) -> None:
     score = parse_score(score_text(" | ".join(" ".join(groups) for groups in bars)))
     notes = score.parts[0].notes

@@ -97,10 +97,18 @@ def test_the_question_confirmed_last_is_known_until_its_time_is_over(
     assert database.run_now(consent.last_confirmed, MSISDN, NOON + HOUR) is None
 
 
+def test_the_newest_question_counts_whatever_became_of_it(database: LocalDatabase) -> None:
+    assert database.run_now(consent.last_asked, MSISDN) is None
+    database.run_now(consent.ask, a_question("q1", asked_at=NOON - HOUR))
+    database.run_now(consent.ask, a_question("q2", "1041"))
+    database.run_now(consent.close, "q2", "declined", NOON)
+    assert database.run_now(consent.last_asked, MSISDN) == NOON
+
+
 def test_a_consent_keeps_the_text_as_shown_and_when() -> None:
     kept = json.loads(consent.shown(a_question()))
     assert kept == {
         "text": "《茉莉花》您付2元。回Y1029",
         "question_id": "q1",
-        "asked_at": "2026-11-23T12:00:00+08:00",
+        "asked_at": "2026-11-23T04:00:00+00:00",
     }

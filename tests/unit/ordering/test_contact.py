@@ -14,7 +14,7 @@ from ordering.contact import ContactPolicy, Offer
 from ordering.provisioning import Quote
 from store.database import LocalDatabase
 from store.schema import outbox as table
-from tests.fakes.messages import MSISDN, NOON, POLICY, a_call, a_message, an_offer
+from tests.fakes.messages import LOCAL_NOON, MSISDN, NOON, POLICY, a_call, a_message, an_offer
 
 LIMITS = orders.Limits(10, 3000, 30, "Asia/Shanghai")
 
@@ -61,7 +61,7 @@ def test_an_offer_to_somebody_who_only_called_may_be_sent(database: LocalDatabas
 @pytest.mark.parametrize("message_class", ["answer", "order"])
 def test_what_is_no_offer_is_always_sent(database: LocalDatabase, message_class: str) -> None:
     database.run_now(contact.stop_offers, MSISDN, NOON)
-    night = NOON.replace(hour=3)
+    night = LOCAL_NOON.replace(hour=3)
     assert why_not(database, a_message(message_class=message_class), night) is None
 
 
@@ -77,13 +77,15 @@ def test_what_is_no_offer_is_always_sent(database: LocalDatabase, message_class:
 def test_no_offer_outside_its_hours(
     database: LocalDatabase, clock: time, reason: str | None
 ) -> None:
-    now = datetime.combine(NOON.date(), clock, NOON.tzinfo)
+    now = datetime.combine(LOCAL_NOON.date(), clock, LOCAL_NOON.tzinfo)
     assert why_not(database, an_offer(), now) == reason
 
 
 def test_hours_may_be_all_day(database: LocalDatabase) -> None:
     always = replace(POLICY, hours=(time.min, time.max))
-    assert database.run_now(contact.may_send, an_offer(), always, NOON.replace(hour=3)) is None
+    assert (
+        database.run_now(contact.may_send, an_offer(), always, LOCAL_NOON.replace(hour=3)) is None
+    )
 
 
 def opted_out(database: LocalDatabase) -> None:
@@ -105,7 +107,7 @@ def has_that_tone(database: LocalDatabase) -> None:
 
 
 def had_one_today(database: LocalDatabase) -> None:
-    send(database, an_offer("earlier", tone_code="1041"), NOON.replace(hour=8))
+    send(database, an_offer("earlier", tone_code="1041"), LOCAL_NOON.replace(hour=8))
 
 
 def another_is_just_being_sent(database: LocalDatabase) -> None:

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, select
 
-from ordering import contact, orders, outbox, records
+from ordering import contact, orders, records
 from ordering.outbox import Message
 from ordering.records import CallEnded, CallStarted, Preview
 from store.database import LocalDatabase
-from store.schema import call, preview
+from store.schema import call, outbox, preview
 from tests.unit.ordering.test_orders import LIMITS, NOON, NUMBER, a_notice, a_request
 
 STARTED = CallStarted("c1", NUMBER, "125300191029", "yangzhou", NOON)
@@ -109,4 +109,4 @@ def test_a_call_of_nobody_is_recorded_and_owed_nothing(database: LocalDatabase) 
     nobody = replace(ENDED, msisdn=None)
     database.run_now(records.call_ended, nobody, None)
     assert len(database.run_now(rows, call)) == 1
-    assert database.run_now(rows, outbox.table) == []
+    assert database.run_now(rows, outbox) == []

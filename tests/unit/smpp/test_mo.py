@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 from structlog.testing import capture_logs
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 
 from catalog.tones import retire_tone
 from ordering import contact, delivery, orders, outbox, subscribers
@@ -19,6 +19,7 @@ from smpp.messages import MoMessage
 from smpp.turn import Incoming, LookedUp
 from store.database import LocalDatabase, StoreUnavailable
 from store.schema import consent, question
+from store.wire import Codec
 from tests.fakes.catalogue import a_tone
 from tests.fakes.messages import MSISDN, an_offer
 from tests.fakes.shortcode import RULES, TEXTS, ShortCode, SilentOperator
@@ -338,6 +339,7 @@ def test_a_question_asked_after_the_list_takes_1_and_2(line: ShortCode) -> None:
     line.text("0000")
     line.text("1055")
     assert line.text("1").startswith("已订购《曲1055》")
+    assert line.text("1").startswith("《曲1055》正在为您办理")
     line.text("1064")
     assert line.text("2") == "已放弃订购《曲1064》,未收费"
     assert line.orders() == {"1029": "confirmed", "1041": "confirmed", "1055": "confirmed"}
@@ -493,11 +495,29 @@ def test_a_store_that_cannot_answer_makes_the_smsc_send_again(line: ShortCode) -
         def on_change(self, topic: str, callback: Any) -> Any:
             raise NotImplementedError
 
-    line.with_(database=Lost())
+    lost: Any = Lost()
+    line.with_(database=lost)
     message = MoMessage("smsc", MSISDN, "12530019", "CX", b"", 8, line.now)
     failures: list[Any] = []
     Deferred.fromCoroutine(line.service.receive(message)).addErrback(failures.append)
     assert failures[0].check(StoreUnavailable)
+
+
+def test_all_that_goes_to_the_store_process_and_back_is_known_there(line: ShortCode) -> None:
+    codec = Codec(["catalog", "ordering", "smpp"])
+
+    class Distant:
+        def run(self, function: Any, *values: object) -> Deferred[Any]:
+            arrived = codec.loads(codec.dumps(values))
+            assert arrived == values
+            answered = line.database.run_now(function, *arrived)
+            return succeed(codec.loads(codec.dumps(answered)))
+
+    distant: Any = Distant()
+    line.with_(database=distant)
+    assert line.text("1029").startswith("《茉莉花》")
+    assert line.text("Y").startswith("已订购")
+    assert line.text("CX 茉莉花").startswith("找到")
 
 
 def test_the_log_tells_of_every_message_with_its_number_masked(line: ShortCode) -> None:

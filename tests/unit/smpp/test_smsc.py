@@ -41,9 +41,14 @@ class House:
     def __init__(self, faults: Faults = module.NO_FAULTS, kept: int = 100) -> None:
         self.clock = Clock()
         self.smsc = Smsc(
-            self.clock, self.now, "toneline", "secret", faults, receipt_delay_s=2.0, retry_s=1.0,
-            window=10, kept=kept,
-        )  # fmt: skip
+            self.clock,
+            self.now,
+            system_id="toneline",
+            password="secret",
+            faults=faults,
+            receipt_delay_s=2.0,
+            kept=kept,
+        )
 
     def now(self) -> datetime:
         return datetime(2026, 11, 22, tzinfo=UTC) + timedelta(seconds=self.clock.seconds())
@@ -176,7 +181,7 @@ def test_ids_grow_from_run_to_run() -> None:
     first = House().smsc.accept(MT)
     later = House()
     later.clock.advance(1.0)
-    again = Smsc(later.clock, later.now, "a", "b", module.NO_FAULTS, 0.0, 0.0, 1)
+    again = Smsc(later.clock, later.now, system_id="a", password="b")
     assert int(again.accept(MT), 16) > int(first, 16)
 
 

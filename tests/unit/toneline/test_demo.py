@@ -11,7 +11,7 @@ from audio.voices import VOICES
 from catalog.branches import BRANCHES, PROVINCE, read_branches
 from catalog.tones import read_catalogue
 from catalog.values import damm_digit
-from toneline.demo import SAMPLE, SAMPLE_SP, prepare_sample, render_tone
+from toneline.demo import SAMPLE, SAMPLE_SP, prepare_sample
 
 HEADER = (
     "code,title,artist,sp,style,price_fen,member_price_fen,senior_price_fen,licence_until,audio"
@@ -133,9 +133,7 @@ def test_a_title_that_was_spoken_anew_replaces_the_old_one(
 def test_a_score_that_cannot_be_played_is_named(tmp_path: Path, sample: Path) -> None:
     score = sample / "scores" / "1029-song.toml"
     score.write_text(SCORE.format(title="茉莉花", melody="3 3 5 8"), "utf-8")
-    with pytest.raises(SoundUnreadable, match=r"1029-song.toml: section A, melody, bar 1: '8'"):
-        render_tone(score, tmp_path / "tone")
-    with pytest.raises(SoundUnreadable, match=r"1029-song.toml"):
+    with pytest.raises(SoundUnreadable, match=r"1029-song\.toml: section A, melody, bar 1: '8'"):
         prepare_sample(tmp_path, tmp_path, "zh_CN", lambda _: None, sample)
 
 
@@ -154,7 +152,7 @@ def test_the_shipped_catalogue_can_be_imported_as_it_is() -> None:
     assert {row.code: row.title for row in rows}["1029"] == "茉莉花"
     assert len({row.title for row in rows}) == len(rows)
     for row in rows:
-        assert int(row.code[-1]) == damm_digit(row.code[:-1]), row.code
+        assert row.code[-1] == damm_digit(row.code[:-1])
         assert row.sp == SAMPLE_SP
         assert row.prices.senior < row.prices.member < row.prices.visitor
 

@@ -75,11 +75,12 @@ def test_the_standard_librarys_warnings_come_in_the_same_form() -> None:
 def test_twisteds_failures_come_with_their_traceback_and_its_chatter_does_not() -> None:
     stream = io.StringIO()
     configure_logs("info", "json", stream)
-    twisted = Logger(observer=TwistedEvents())
+    observer: Any = TwistedEvents()
+    twisted = Logger(observer=observer)
     twisted.info("Starting factory")
     twisted.warn("odd")
     try:
-        raise ValueError("nobody caught this")
+        int("nobody caught this")
     except ValueError:
         twisted.failure("Unhandled error in Deferred", Failure())
     odd, failure = logged(stream)
