@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 RATE_HZ = 8000
 SAMPLE_BYTES = 2
 ENDINGS = (".alaw", ".ulaw", ".wav")
+FIRST_SECONDS = "-first"
+"""Ends the stem of a tone's first seconds, which lists play."""
 SPEECH_LUFS = -19.0
 PEAK_LIMIT_DBFS = -3.0
 _FULL_SCALE = 32768.0

@@ -11,6 +11,7 @@ from pydub import AudioSegment
 from pydub.silence import detect_leading_silence
 
 from audio.formats import (
+    FIRST_SECONDS,
     RATE_HZ,
     SAMPLE_BYTES,
     SoundUnreadable,
@@ -30,8 +31,6 @@ FADE_IN_MS = 50
 FADE_OUT_MS = 700
 DECODE_TIMEOUT_S = 60
 FIRST_MS = 6_000
-FIRST_SECONDS = "-first"
-"""Ends the stem of a tone's first seconds."""
 VERSION = 1
 """Changes whenever the same recording gives another sound, so that imports make it anew."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain, islice
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
@@ -75,9 +76,13 @@ class Snapshot:
         return place < len(self._codes) and self._codes[place].startswith(digits)
 
     def nearest(self, code: str, count: int = 3) -> tuple[Tone, ...]:
-        """Return the tones whose codes are the fewest slips of a finger away, at most two."""
-        ranked = sorted((_slips(code, other), other) for other in self._codes)
-        return tuple(self._tones[other] for slips, other in ranked[:count] if slips <= 2)
+        """Return tones whose codes are one slip of a finger away; if there is none, two slips."""
+        once = set(_slips(code))
+        found = [other for other in once if other in self._tones]
+        if not found and len(code) <= self.longest_code + 1:
+            twice = {slip for first in once for slip in _slips(first)}
+            found = [other for other in twice if other in self._tones]
+        return tuple(self._tones[other] for other in sorted(found)[:count])
 
     def same_style(self, tone: Tone) -> tuple[Tone, ...]:
         """Return the other tones of its style by code, from the next one on and round."""
@@ -110,17 +115,25 @@ class Snapshot:
         province = current_edition(self._editions.get(PROVINCE, ()), at)
         chosen = edition or province
         if chosen is None:
-            return Directory(PROVINCE, 0, self._playable(self._codes, at)[:SLOTS])
-        songs = [code if self._plays(code, at) else "" for code in chosen.songs]
-        spare = [*chosen.reserve, *(province.songs if province else ()), *self._codes]
-        fill = (tone for tone in self._playable(spare, at) if tone.code not in set(songs))
-        filled = (self._tones[code] if code else next(fill, None) for code in songs)
+            found = self._playable(self._codes, at)
+            return Directory(PROVINCE, 0, tuple(islice(found, SLOTS)))
+        taken = {code for code in chosen.songs if self._plays(code, at)}
+        spare = self._playable(
+            chain(chosen.reserve, province.songs if province else (), self._codes), at
+        )
+        fill = (tone for tone in spare if tone.code not in taken)
+        slots = (self._tones[code] if code in taken else next(fill, None) for code in chosen.songs)
         return Directory(
-            chosen.owner, chosen.edition_id, tuple(tone for tone in filled if tone is not None)
+            chosen.owner, chosen.edition_id, tuple(tone for tone in slots if tone is not None)
         )
 
-    def _playable(self, codes: Iterable[str], at: datetime) -> tuple[Tone, ...]:
-        return tuple(self._tones[code] for code in dict.fromkeys(codes) if self._plays(code, at))
+    def _playable(self, codes: Iterable[str], at: datetime) -> Iterator[Tone]:
+        """Yield the tones of these codes that can be played, each once."""
+        seen: set[str] = set()
+        for code in codes:
+            if code not in seen and self._plays(code, at):
+                seen.add(code)
+                yield self._tones[code]
 
     def _plays(self, code: str, at: datetime) -> bool:
         tone = self._tones.get(code)
@@ -130,15 +143,13 @@ class Snapshot:
         return tone.licence_until is None or today <= tone.licence_until
 
 
-def _slips(typed: str, code: str) -> int:
-    """Return the fewest slips (a wrong, missing, additional or swapped digit) between two."""
-    before: list[int] = []
-    row = list(range(len(code) + 1))
-    for i, digit in enumerate(typed, start=1):
-        before, previous, row = row, before, [i]
-        for j, other in enumerate(code, start=1):
-            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (digit != other))
-            if i > 1 and j > 1 and digit == code[j - 2] and typed[i - 2] == other:
-                cost = min(cost, previous[j - 2] + 1)
-            row.append(cost)
-    return row[-1]
+def _slips(code: str) -> Iterator[str]:
+    """Yield what one slip makes of a code: a swapped, wrong, missing or additional digit."""
+    for place in range(len(code) + 1):
+        before, after = code[:place], code[place:]
+        yield from (before + digit + after for digit in "0123456789")
+        if after:
+            yield before + after[1:]
+            yield from (before + digit + after[1:] for digit in "0123456789")
+        if len(after) > 1:
+            yield before + after[1] + after[0] + after[2:]

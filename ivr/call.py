@@ -28,6 +28,7 @@ from store.database import Database
 T = TypeVar("T")
 
 SILENCE_MS = 3000  # so long the line waits for an answer before it says it once more
+UNNOTICED_S = 0.3  # so long nobody needs to be told to wait
 QUOTE_PATIENCE_S = 10.0  # the operator's side has its own, shorter limit
 
 
@@ -165,7 +166,7 @@ class Call:
         if tone.code not in self._quotes:
             self.begin_quote(tone)
         pending = self._quotes.pop(tone.code)
-        if not pending.done:
+        if not await pending.within(UNNOTICED_S):
             await self.hear("ordering_wait")
             await pending.within(QUOTE_PATIENCE_S)
         return pending.result

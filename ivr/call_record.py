@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 from catalog.tones import Tone
 from ordering.records import Preview
 
+_to_json = json.JSONEncoder(ensure_ascii=False).encode
+
 
 @dataclass(slots=True)
 class _Hearing:
@@ -82,7 +84,7 @@ class CallRecord:
     def events(self) -> tuple[tuple[int, str, str], ...]:
         """Return all events in order of time."""
         ordered = sorted(self._events, key=lambda event: event[0])
-        return tuple((ms, kind, json.dumps(said, ensure_ascii=False)) for ms, kind, said in ordered)
+        return tuple((ms, kind, _to_json(said)) for ms, kind, said in ordered)
 
     def previews(self) -> tuple[Preview, ...]:
         """Return each hearing of a tone, numbered from 1."""

@@ -199,7 +199,6 @@ class Channel(Protocol):
     def connectionMade(self) -> None:
         """Twisted: a connection was accepted."""
         self._writable = True
-        self._socket = self.transport.getHandle()
         self.transport.setTcpNoDelay(True)  # else an answer's ACK may hold a command for 40 ms
 
     def dataReceived(self, data: bytes) -> None:
@@ -207,7 +206,7 @@ class Channel(Protocol):
         try:
             events = self._dialogue.receive_data(data)
         except agi.RemoteProtocolError as fault:
-            self.cut(fault)
+            self.cut(fault.with_traceback(None))  # whose frames would hold this channel
             return
         if self._observe_turnaround is not None:
             self._turn_began_s = self._seconds()
@@ -235,7 +234,7 @@ class Channel(Protocol):
         try:
             self._dialogue.receive_eof()
         except agi.RemoteProtocolError as fault:
-            self.fault = fault
+            self.fault = fault.with_traceback(None)
 
     # One command and its answer.
 
@@ -276,7 +275,7 @@ class Channel(Protocol):
         # Sent here and not by transport.write, which sends on the reactor's next turn: the caller's
         # digits wait for this. Nothing can be before it, Asterisk has had the last command whole.
         try:
-            sent = self._socket.send(command)
+            sent = self.transport.getHandle().send(command)
         except OSError:  # full or broken: Twisted waits, or finds out
             sent = 0
         if sent < len(command):

@@ -42,10 +42,11 @@ def hangup_sms(call: Call, ended_at: datetime) -> Offer | None:
     message = _message(
         call, heard[0], call.caller.msisdn, "offer", HANGUP_SMS, due_at, HANGUP_SMS_LIFE
     )
-    return Offer(message, _objection(call))
+    return Offer(message, objection(call))
 
 
-def _objection(call: Call) -> str | None:
+def objection(call: Call) -> str | None:
+    """Return why this call's caller must get no hang-up SMS, also none of an earlier call."""
     if call.has_ordered:
         return "ordered"
     if call.refuses_offers:

@@ -1,35 +1,21 @@
 """The order: title, three prices, what he pays, until when; only then may 1 confirm.
 
-Two rules hold here and nowhere else. Nothing pressed before the words that name what he pays have
-been played to their end confirms anything. And a confirmed order is no longer the call's: hang-up,
-drain and cancellation leave it going on.
+One rule holds here and nowhere else: nothing pressed before the words that name what he pays have
+been played to their end confirms anything. What was confirmed goes to `ivr.placing`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-
-from twisted.internet.defer import Deferred
+from datetime import datetime
 
 from catalog.tones import Tone
+from ivr import placing
 from ivr.call import SILENCE_MS, Call
 from ivr.keypad import Press
-from ivr.patience import Bell, Pending
-from ivr.prompts import SENTENCES
-from ordering import orders, outbox
-from ordering.orders import Limits, OrderRefused, OrderRequest, Placed
+from ordering.orders import OrderRequest
 from ordering.provisioning import Quote
-from store.database import StoreBusy, StoreUnavailable
-
-REFUSAL_S = 0.3  # most refusals come in this time, and then need no "please wait"
-ANSWER_S = 4.0  # contract.md: later than this the result comes by SMS
-STORE_RETRY_S = 0.5
-NOTICE_LIFE = timedelta(hours=48)
-_DONE = ("provisioned", "captured")
-_LOST = ("failed", "expired", "cancelled", "undone")
 
 
 @dataclass(slots=True)
@@ -73,20 +59,14 @@ async def _order(call: Call, tone: Tone) -> str:
     offer = _offer(call, tone, quote)
     key = await _recite(call, offer)
     if key == "1":
-        return await _place(call, msisdn, offer)
+        return await placing.place(call, tone, _request(call, msisdn, offer))
     call.gave_up = call.gave_up or key == "*"
     return "order_given_up" if key == "*" else "line_trouble"
 
 
 def _refused(call: Call, tone: Tone, reason: str) -> str:
     call.record.note("refused", tone_code=tone.code, reason=reason)
-    return _refusal(reason)
-
-
-def _refusal(reason: str) -> str:
-    """Return the sentence of a reason not to order."""
-    sentence = reason if reason == "being_ordered" else f"refused_{reason}"
-    return sentence if sentence in SENTENCES else "order_failed"
+    return placing.refusal(reason)
 
 
 # ---------------------------------------------------------------- the sentence
@@ -176,101 +156,7 @@ async def _answer(call: Call, offer: _Offer, press: Press) -> str:
     return str(press)
 
 
-# ---------------------------------------------------------------- the order
-
-
-async def _place(call: Call, msisdn: str, offer: _Offer) -> str:
-    """Order what was confirmed, and say what became of it as far as it is certain."""
-    request = _request(call, msisdn, offer)
-    until_s = call.line.reactor.seconds() + ANSWER_S
-    call.has_ordered = True
-    call.placed[offer.tone.code] = "order_accepted"
-    placing = Pending(
-        Deferred.fromCoroutine(_store(call, request, until_s)),
-        call.line.reactor,
-        _failed(call, request.order_id),
-    )
-    if not await placing.within(REFUSAL_S) or isinstance(placing.result, Placed):
-        await call.hear("ordering_wait")
-        await placing.within(_left(call, until_s))
-    sentence = await _result(call, request.order_id, placing, until_s)
-    if sentence in {"ordered", "order_accepted"}:
-        call.placed[offer.tone.code] = sentence
-    else:
-        call.has_ordered = False
-        del call.placed[offer.tone.code]
-    return sentence
-
-
-async def _store(call: Call, request: OrderRequest, until_s: float) -> Placed | OrderRefused:
-    """Record the order; a database that cannot do it just now is asked again for a while."""
-    line = call.line
-    limits = Limits(
-        line.policy.orders_per_day,
-        line.policy.spend_per_day_fen,
-        line.policy.undo_min,
-        line.settings.timezone,
-    )
-    notice = _notice(call, request)
-    while True:
-        try:
-            return await line.database.run(orders.place, request, notice, limits, line.clock())
-        except (StoreUnavailable, StoreBusy):
-            if line.reactor.seconds() >= until_s:
-                raise
-            await Bell(line.reactor).wait(STORE_RETRY_S)
-
-
-async def _result(
-    call: Call, order_id: str, placing: Pending[Placed | OrderRefused], until_s: float
-) -> str:
-    """Return the sentence about an order: success only when the tone is the subscriber's."""
-    if not placing.done:
-        return "order_accepted"  # it waits for the store, which will still do it
-    if isinstance(placing.result, OrderRefused):
-        return _refusal(placing.result.reason)
-    if placing.result is None:
-        return "order_failed"
-    return await _provisioned(call, order_id, until_s)
-
-
-async def _provisioned(call: Call, order_id: str, until_s: float) -> str:
-    database, reactor = call.line.database, call.line.reactor
-    changed = Bell(reactor)
-    unsubscribe = database.on_change(f"order:{order_id}", changed.ring)
-    try:
-        while True:
-            looking = Pending(database.run(orders.state_of, order_id), reactor, _ignored)
-            await looking.within(_left(call, until_s))
-            if looking.result in _DONE:
-                return "ordered"
-            if looking.result in _LOST:
-                return "order_failed"
-            if not await changed.wait(_left(call, until_s)):
-                return "order_accepted"
-    finally:
-        unsubscribe()
-
-
-def _left(call: Call, until_s: float) -> float:
-    return max(0.0, until_s - call.line.reactor.seconds())
-
-
-def _failed(call: Call, order_id: str) -> Callable[[Exception], None]:
-    def log(error: Exception) -> None:
-        call.line.log.error(
-            "order_not_placed",
-            call_id=call.call_id,
-            order_id=order_id,
-            msisdn=call.masked,
-            reason=str(error),
-        )
-
-    return log
-
-
-def _ignored(_error: Exception) -> None:
-    """A look that failed is looked again, or the result comes by SMS."""
+# ---------------------------------------------------------------- its proof
 
 
 def _request(call: Call, msisdn: str, offer: _Offer) -> OrderRequest:
@@ -308,22 +194,3 @@ def _shown(call: Call, offer: _Offer) -> str:
         "key_ms": call.record.elapsed_ms() - offer.began_ms,
     }
     return json.dumps(proof, ensure_ascii=False)
-
-
-def _notice(call: Call, request: OrderRequest) -> outbox.Message:
-    line = call.line
-    tone = call.snapshot.tone(request.tone_code)
-    assert tone is not None  # noqa: S101  the call pins the snapshot it chose the tone from
-    return outbox.Message(
-        mt_id=request.order_id,
-        msisdn=request.msisdn,
-        sender=line.sms.sender("order"),
-        text=line.texts.fill("order_notice", **call.tone_words(tone, request.quote.pays_fen)),
-        message_class="order",
-        purpose="order_notice",
-        due_at=request.confirmed_at,
-        expires_at=request.confirmed_at + NOTICE_LIFE,
-        tone_code=request.tone_code,
-        order_id=request.order_id,
-        call_id=call.call_id,
-    )

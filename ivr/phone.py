@@ -31,6 +31,8 @@ SAME_KEY_S = 0.2  # no finger presses a key twice sooner, and the line counts th
 LINE_SILENT_S = 30.0
 CONNECT_S = 5.0
 _WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
+_MUSIC = "♪"
+_SENTENCE_ENDS = ("。", "？", "！")
 _BYTES_A_MS = {".alaw": 8, ".ulaw": 8}
 
 _ANSWERED_ALWAYS = {
@@ -326,8 +328,8 @@ def text_of(book: PromptBook, tones: Iterable[Tone], sounds: str) -> Text:
     """
     known: dict[str, str] = {}
     for tone in tones:
-        known[tone.sound] = f"♪ {tone.title}"
-        known[f"{tone.sound}-first"] = f"♪ {tone.title} …"
+        known[tone.sound] = f"{_MUSIC} {tone.title}"
+        known[f"{tone.sound}-first"] = f"{_MUSIC} {tone.title} …"
         if tone.title_sound:
             known[tone.title_sound] = f"《{tone.title}》"
 
@@ -338,18 +340,38 @@ def text_of(book: PromptBook, tones: Iterable[Tone], sounds: str) -> Text:
     return text
 
 
-def tell(event: Event) -> str:
-    """Return an event as a person would tell it: `0:07  you   press 1`."""
-    minutes, seconds = divmod(int(event.at), 60)
-    match event.kind:
-        case "played":
-            words = event.text or event.file
-            told = f"line  {words}" if not event.from_ms else f"line  … {words}"
-        case "key":
-            told = f"you   press {event.digit}"
-        case "hangup":
-            told = "you   hang up" if event.by == "caller" else "line  hangs up"
-    return f"{minutes}:{seconds:02d}  {told}"
+class Teller:
+    """Tells a call as a person would: a line a sentence, the words of its files joined."""
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        self._write = write
+        self._began_at = 0.0
+        self._words = ""
+
+    def tell(self, event: Event) -> None:
+        """Take the next event; a call's last one is always a hang-up."""
+        words = event.text or event.file or ""
+        if event.kind != "played" or words.startswith(_MUSIC):
+            self._end_sentence()
+        if event.kind == "key":
+            self._tell(event.at, "you ", f"press {event.digit}")
+        elif event.kind == "hangup":
+            who, does = ("you ", "hang up") if event.by == "caller" else ("line", "hangs up")
+            self._tell(event.at, who, does)
+        elif not event.from_ms:  # else it goes on where a key without meaning had stopped it
+            self._began_at = self._began_at if self._words else event.at
+            self._words += words
+            if words.startswith(_MUSIC) or words.endswith(_SENTENCE_ENDS):
+                self._end_sentence()
+
+    def _end_sentence(self) -> None:
+        words, self._words = self._words, ""
+        if words:
+            self._tell(self._began_at, "line", words)
+
+    def _tell(self, at: float, who: str, what: str) -> None:
+        minutes, seconds = divmod(int(at), 60)
+        self._write(f"{minutes}:{seconds:02d}  {who}  {what}")
 
 
 def as_json(dialled: str, caller: str, events: Iterable[Event]) -> dict[str, object]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from audio.formats import FIRST_SECONDS
 from catalog.tones import Prices, Tone
 from ivr.call import Call
 from ivr.keypad import Press
@@ -19,8 +20,8 @@ from ordering import orders
 
 CODE_SILENCE_MS = 4000
 CODE_ASKED_AGAIN = 3  # times, then the list
+LONGEST_CODE = 8  # digits (contract.md); nobody wants to hear more of them read back
 SONGS_AT_ONCE = 10  # as many as there are keys
-FIRST_SECONDS = "-first"  # a tone's sound with this ending: its first seconds, for lists
 DATABASE_PATIENCE_S = 3.0
 LONGEST_AREA_CODE = 4
 
@@ -374,13 +375,23 @@ def code_place(call: Call, code: str, unknown: int = 0) -> Place:
         return Hearing(tone)
     if unknown == CODE_ASKED_AGAIN:
         return CodesGivenUp()
-    words = call.say("code_unknown", code=code) if code else call.say("silence")
-    nearest = call.snapshot.nearest(code) if code else ()
+    words = _why_unknown(call, code)
+    return CodeEntry((*words, *call.say("ask_code_again")), unknown + 1)
+
+
+def _why_unknown(call: Call, code: str) -> tuple[str, ...]:
+    """Return the words about a code that is not in the catalogue: itself, and the nearest ones."""
+    if not code:
+        return call.say("silence")
+    if len(code) > LONGEST_CODE:
+        return call.say("wrong_key")
+    words = call.say("code_unknown", code=code)
+    nearest = call.snapshot.nearest(code)
     if nearest:
         words += call.say("code_nearest_intro")
     for other in nearest:
         words += call.say("code_nearest", code=other.code, tone=other)
-    return CodeEntry((*words, *call.say("ask_code_again")), unknown + 1)
+    return words
 
 
 @dataclass(frozen=True, slots=True)

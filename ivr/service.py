@@ -16,7 +16,8 @@ from typing import Protocol as Interface
 
 import structlog
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError  # noqa: A004 - Twisted's own
+from twisted.internet import defer
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 
@@ -49,7 +50,7 @@ class Clock(Interface):
     """Twisted's IReactorTime, in a form that mypy can read."""
 
     def seconds(self) -> float: ...  # noqa: D102 - as in IReactorTime
-    def callLater(self, delay: float, callable: Callable[..., Any], *args: Any) -> Timer: ...  # noqa: A002, D102 - as in IReactorTime
+    def callLater(self, delay: float, callable: Callable[..., Any], *args: Any) -> Timer: ...  # noqa: D102 - as in IReactorTime
 
 
 class Port(Interface):
@@ -94,7 +95,7 @@ class _Crowd:
             return True
         wait: Deferred[None] = Deferred(self.waits.remove)
         self.waits.append(wait)
-        with suppress(TimeoutError):
+        with suppress(defer.TimeoutError):
             await wait.addTimeout(within_s, clock)  # type: ignore[arg-type]  # zope, see Clock
         return not self.members
 
@@ -160,7 +161,7 @@ class VoiceService(Service):
 
     def startService(self) -> None:
         """Bind the port; see :meth:`bound`."""
-        super().startService()  # type: ignore[no-untyped-call]  # Twisted's Service has no types
+        super().startService()
         self._draining = False
         self._bound = self._endpoint.listen(_Listener(self))
         self._bound.addCallback(self._note_port)
@@ -187,7 +188,7 @@ class VoiceService(Service):
 
     def stopService(self) -> Deferred[None]:
         """Stop at once: close the port, cut every connection, wait for their ends."""
-        super().stopService()  # type: ignore[no-untyped-call]  # Twisted's Service has no types
+        super().stopService()
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:

@@ -30,6 +30,8 @@ class Question:
     title: str
     tier: Tier
     price_fen: int
+    member_price_fen: int
+    senior_price_fen: int
     pays_fen: int
     shown: str
     asked_at: datetime

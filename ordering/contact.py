@@ -120,12 +120,11 @@ def withdraw_offers(
 
 def put_off_offer(connection: Connection, msisdn: str, ended_at: datetime) -> None:
     """Let a waiting hang-up SMS wait as long after this end of a call as after the last one."""
-    ends = {"msisdn": msisdn, "ended_at": ended_at}
-    before = connection.execute(_END_BEFORE, ends).scalar_one()
     waiting = connection.execute(_HANGUP_SMS_WAITING, {"msisdn": msisdn}).all()
-    if before is None or not waiting:
+    if not waiting:
         return
-    later = ended_at - before
+    ends = {"msisdn": msisdn, "ended_at": ended_at}
+    later = ended_at - (connection.execute(_END_BEFORE, ends).scalar_one() or ended_at)
     for mt_id, due_at, expires_at in waiting:
         moved = {"moved": mt_id, "due": due_at + later, "expires": expires_at + later}
         connection.execute(_PUT_OFF, moved)

@@ -109,6 +109,8 @@ def call_ended(connection: Connection, ended: CallEnded, offer: contact.Offer | 
         )
     if offer is not None:
         contact.plan_offer(connection, offer, ended.ended_at)
+    elif ended.msisdn is not None:
+        contact.put_off_offer(connection, ended.msisdn, ended.ended_at)
 
 
 def _call(of: CallStarted | CallEnded) -> dict[str, object]:

@@ -51,6 +51,8 @@ def _question(turn: Turn, tone: Tone, quote: Quote) -> Reply:
         title=tone.title,
         tier=quote.tier,
         price_fen=quote.prices.visitor,
+        member_price_fen=quote.prices.member,
+        senior_price_fen=quote.prices.senior,
         pays_fen=quote.pays_fen,
         shown=reply.text,
         asked_at=turn.now,
@@ -103,7 +105,7 @@ def _place(turn: Turn, question: consent.Question) -> Reply:
     if tone is None or tone.state != "published":
         return turn.say("refused_licence_ended", question.tone_code, **values)
     consent.close(turn.connection, question.question_id, "confirmed", turn.now)
-    request = _request(turn, question, tone.prices)
+    request = _request(turn, question)
     placed = orders.place(turn.connection, request, None, turn.rules.limits, turn.now)
     if isinstance(placed, orders.OrderRefused):
         name = "being_ordered" if placed.reason == "being_ordered" else f"refused_{placed.reason}"
@@ -113,8 +115,9 @@ def _place(turn: Turn, question: consent.Question) -> Reply:
     return Reply(notice.name, notice.text, expires_at, question.tone_code, placed.order_id)
 
 
-def _request(turn: Turn, question: consent.Question, prices: Prices) -> orders.OrderRequest:
+def _request(turn: Turn, question: consent.Question) -> orders.OrderRequest:
     incoming = turn.incoming
+    prices = Prices(question.price_fen, question.member_price_fen, question.senior_price_fen)
     quote = Quote(True, None, question.tier, prices, question.pays_fen)
     return orders.OrderRequest(
         order_id=incoming.order_id,

@@ -75,7 +75,7 @@ class Subscriptions:
             for callback in tuple(self._callbacks.get(topic, ())):
                 try:
                     callback()
-                except Exception as error:  # noqa: BLE001  it is the listener's, not the store's
+                except Exception as error:  # it is the listener's, not the store's
                     self._failed(topic, error)
 
 

@@ -21,6 +21,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 RECONNECT_S = 0.05
+MOST_SENDINGS = 5
+"""A request that was there each of so many times when the store process died is not sent again."""
 CLOSE_S = 5.0
 """How long `stopService` waits for what is not answered yet."""
 
@@ -30,11 +32,12 @@ _log = structlog.get_logger()
 class _Pending:
     """A request without an answer; `deferred` is None when its caller does not wait any more."""
 
-    __slots__ = ("deferred", "frame")
+    __slots__ = ("deferred", "frame", "sendings")
 
     def __init__(self, deferred: Deferred[Any], frame: bytes) -> None:
         self.deferred: Deferred[Any] | None = deferred
         self.frame = frame
+        self.sendings = 0
 
 
 class StoreClient(Service):
@@ -64,13 +67,13 @@ class StoreClient(Service):
         self._subscriptions = Subscriptions(_callback_failed)
         self._drained: Deferred[None] | None = None
 
-    def startService(self) -> None:  # noqa: N802  the name is Twisted's
+    def startService(self) -> None:
         """Connect, and stay connected."""
         super().startService()
         self._drained = None
         self._connect()
 
-    def stopService(self) -> Deferred[None]:  # noqa: N802  the name is Twisted's
+    def stopService(self) -> Deferred[None]:
         """Wait for the answers that are due, `CLOSE_S` at most, and disconnect."""
         super().stopService()
         self._drained = drained = Deferred[None]()
@@ -105,9 +108,9 @@ class StoreClient(Service):
         request_id = self._last_id
         payload = self._codec.request(request_id, function, values)
         deferred: Deferred[T] = Deferred(lambda _: self._give_up(request_id))
-        self._pending[request_id] = _Pending(deferred, payload)
+        self._pending[request_id] = pending = _Pending(deferred, payload)
         if self._connection is not None:
-            self._connection.send(payload)
+            self._connection.send(pending)
         return deferred
 
     def on_change(self, topic: str, callback: Callable[[], None]) -> Callable[[], None]:
@@ -130,14 +133,21 @@ class StoreClient(Service):
         if self._drained is not None and not self._pending:
             self._close()
             return
-        for request_id, pending in tuple(self._pending.items()):
-            if pending.deferred is None:
-                del self._pending[request_id]
-            else:
-                connection.send(pending.frame)
+        self._send_again(connection)
         if self._was_connected:  # what was announced in between was missed
             self._subscriptions.tell([EXTERNAL])
         self._was_connected = True
+
+    def _send_again(self, connection: _Connection) -> None:
+        for request_id, pending in tuple(self._pending.items()):
+            if pending.deferred is None:
+                del self._pending[request_id]
+            elif pending.sendings < MOST_SENDINGS:
+                connection.send(pending)
+            else:
+                del self._pending[request_id]
+                died = f"the store process died {pending.sendings} times with this request"
+                pending.deferred.errback(StoreError(died))
 
     def _lost(self) -> None:
         self._connection = None
@@ -189,25 +199,26 @@ class _Connection(Protocol):
     def __init__(self) -> None:
         self._frames = Frames()
 
-    def send(self, data: bytes) -> None:
-        self.transport.write(data)
+    def send(self, pending: _Pending) -> None:
+        pending.sendings += 1
+        self.transport.write(pending.frame)
 
     def end(self) -> None:
         self.client = None
         self.transport.loseConnection()
 
-    def dataReceived(self, data: bytes) -> None:  # noqa: N802  the name is Twisted's
+    def dataReceived(self, data: bytes) -> None:
         try:
             for kind, request_id, body in self._frames.feed(data):
                 if self.client is not None:
-                    self.client._received(kind, request_id, body)  # noqa: SLF001  our other half
+                    self.client._received(kind, request_id, body)  # our other half
         except WireError as error:
             _log.error("store_wire_broken", error=str(error))
             self.transport.abortConnection()
 
-    def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: N802, ARG002  Twisted's
+    def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002  Twisted's
         if self.client is not None:
-            self.client._lost()  # noqa: SLF001  our other half
+            self.client._lost()  # our other half
 
 
 def _callback_failed(topic: str, error: Exception) -> None:

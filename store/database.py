@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine
 from twisted.internet.defer import Deferred, fail, succeed
 
 from store import changes
+from store.connection import PreparedStatements
 from store.engine import StoreBusy, StoreError, StoreUnavailable, engine_for, explained
 from store.wire import name_of
 
@@ -51,6 +52,7 @@ class LocalDatabase:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._prepared = PreparedStatements(engine.dialect)
         self._subscriptions = changes.Subscriptions(_callback_failed)
 
     def run_now(
@@ -64,7 +66,7 @@ class LocalDatabase:
         with self.engine.connect() as connection:
             try:
                 with connection.begin():
-                    result = function(connection, *values, **named)
+                    result = function(self._prepared.wrap(connection), *values, **named)
                     topics = changes.publish(connection)
             finally:
                 changes.forget(connection)
@@ -78,7 +80,7 @@ class LocalDatabase:
         name_of(function)  # a function that only works here is a mistake to find in a test
         try:
             return succeed(self.run_now(function, *values, **named))
-        except Exception as error:  # noqa: BLE001  the store process answers every error alike
+        except Exception as error:  # the store process answers every error alike
             return fail(explained(error))
 
     def on_change(self, topic: str, callback: Callable[[], None]) -> Callable[[], None]:

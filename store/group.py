@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, RootTransaction
 
 from store import changes
+from store.connection import PreparedStatements
 from store.engine import StoreError, StoreUnavailable, explained, is_lost
 
 PATIENCE_S = 1.0
@@ -47,6 +48,7 @@ class Groups:
         self._engine = engine
         self._monotonic = monotonic
         self._sleep = sleep
+        self._prepared = PreparedStatements(engine.dialect)
         self._connection: Connection | None = None
         self._lost_at: float | None = None
 
@@ -63,7 +65,7 @@ class Groups:
                 return self._together(requests)
             except _NotBegunError as error:
                 return [(None, _unavailable(error))] * len(requests), ()
-            except Exception as error:  # noqa: BLE001  any function may fail in any way
+            except Exception as error:  # any function may fail in any way
                 if not is_lost(error):
                     break
         return self._one_by_one(requests)
@@ -81,8 +83,9 @@ class Groups:
 
     def _together(self, requests: Sequence[Request]) -> tuple[list[Result], tuple[str, ...]]:
         connection, transaction = self._begin()
+        quick = self._prepared.wrap(connection)
         try:
-            results: list[Result] = [(r.function(connection, *r.values), None) for r in requests]
+            results: list[Result] = [(r.function(quick, *r.values), None) for r in requests]
             topics = changes.publish(connection)
             transaction.commit()
         except BaseException:
@@ -104,7 +107,7 @@ class Groups:
             except _NotBegunError as error:
                 missing = len(requests) - len(results)
                 return results + [(None, _unavailable(error))] * missing, tuple(announced)
-            except Exception as error:  # noqa: BLE001  any function may fail in any way
+            except Exception as error:  # any function may fail in any way
                 # The frames alone: the errors' own texts may quote rows, numbers and all.
                 trace = "".join(traceback.format_tb(error.__traceback__))
                 results.append((None, explained(error, trace)))

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any
+from uuid import uuid4
 
 import structlog
 from twisted.application.service import Service
@@ -17,12 +18,16 @@ from twisted.internet.defer import Deferred
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
+from store.engine import StoreError
+
 LONGEST_SOCKET_PATH = 107  # bytes; sockaddr_un has room for 108 with the final NUL
 STANDBY_AFTER_S = 5.0
 FIRST_BACKOFF_S = 0.1
 LONGEST_BACKOFF_S = 5.0
 SETTLED_S = 10.0
 """A process that lived so long was well: the next death starts the back-off anew."""
+MOST_FAILED_STARTS = 3
+"""After so many who waits for the first process is told that there is none; it is tried on."""
 END_S = 5.0
 """How long an ending process may take before it is killed."""
 
@@ -47,13 +52,14 @@ class StoreService(Service):
         self._url = url
         self._packages = packages
         self._standby_after_s = standby_after_s
-        self._directory = _private_directory()
+        self._directory = _private_name()
         self._active: _Child | None = None
         self._standby: _Child | None = None
         self._timers: set[Any] = set()
         self._backoff_s = 0.0
         self._stopped: Deferred[None] | None = None
         self._waiting: list[Deferred[None]] = []
+        self._failed_starts = 0
 
     @property
     def socket_path(self) -> str:
@@ -74,7 +80,11 @@ class StoreService(Service):
         return "ok", f"pid {self._active.pid}"
 
     def ready(self) -> Deferred[None]:
-        """Return a Deferred that fires when a process serves."""
+        """Return a Deferred that fires when a process serves.
+
+        Fails with:
+            StoreError: it ended `MOST_FAILED_STARTS` times before it served.
+        """
         waiting: Deferred[None] = Deferred()
         if self._active is not None and self._active.is_ready:
             waiting.callback(None)
@@ -82,13 +92,14 @@ class StoreService(Service):
             self._waiting.append(waiting)
         return waiting
 
-    def startService(self) -> None:  # noqa: N802  the name is Twisted's
+    def startService(self) -> None:
         """Start the process."""
         super().startService()
         self._stopped = None
+        os.makedirs(self._directory, mode=0o700)
         self._serve()
 
-    def stopService(self) -> Deferred[None]:  # noqa: N802  the name is Twisted's
+    def stopService(self) -> Deferred[None]:
         """End the processes: what they have received is done first; kill them after `END_S`."""
         super().stopService()
         stopped: Deferred[None] = Deferred()
@@ -106,14 +117,14 @@ class StoreService(Service):
     def _serve(self) -> None:
         child = self._standby or self._spawn()
         self._active, self._standby = child, None
-        child.serve(self._url, self.socket_path)
+        child.serve(self._url, self.socket_path, self._reactor.seconds())
 
     def _prepare_standby(self) -> None:
         if self._standby is None:
             self._standby = self._spawn()
 
     def _spawn(self) -> _Child:
-        child = _Child(self._is_ready, self._ended, self._reactor.seconds())
+        child = _Child(self._is_ready, self._ended)
         arguments = [sys.executable, "-m", "store.process", *self._packages]
         self._reactor.spawnProcess(child, sys.executable, arguments, env=None)
         return child
@@ -122,6 +133,7 @@ class StoreService(Service):
         if not self.running:
             return
         _log.info("store_ready", pid=child.pid)
+        self._failed_starts = 0
         waiting, self._waiting = self._waiting, []
         for each in waiting:
             each.callback(None)
@@ -136,7 +148,16 @@ class StoreService(Service):
         elif child is self._active:
             self._active = None
             _log.error("store_process_died", pid=child.pid, why=why)
-            self._restart(self._reactor.seconds() - child.started_at)
+            if not child.is_ready:
+                self._did_not_start(child.last_words or why)
+            self._restart(self._reactor.seconds() - child.serves_since)
+
+    def _did_not_start(self, why: str) -> None:
+        self._failed_starts += 1
+        if self._failed_starts >= MOST_FAILED_STARTS:
+            waiting, self._waiting = self._waiting, []
+            for each in waiting:
+                each.errback(StoreError(f"the store process does not start: {why}"))
 
     def _restart(self, lived_s: float) -> None:
         if lived_s >= SETTLED_S:
@@ -172,22 +193,21 @@ class _Child(ProcessProtocol):
     transport: Any
 
     def __init__(
-        self,
-        ready: Callable[[_Child], None],
-        ended: Callable[[_Child, str], None],
-        started_at: float,
+        self, ready: Callable[[_Child], None], ended: Callable[[_Child, str], None]
     ) -> None:
-        self.started_at = started_at
+        self.serves_since = 0.0
         self.is_ready = False
         self.pid: int | None = None
         self._ready = ready
         self._ended = ended
         self._errors = b""
+        self.last_words = ""
 
-    def connectionMade(self) -> None:  # noqa: N802  the name is Twisted's
+    def connectionMade(self) -> None:
         self.pid = self.transport.pid
 
-    def serve(self, url: str, socket_path: str) -> None:
+    def serve(self, url: str, socket_path: str, now_s: float) -> None:
+        self.serves_since = now_s
         orders = json.dumps({"url": url, "socket": socket_path})
         self.transport.write(orders.encode() + b"\n")
 
@@ -198,24 +218,25 @@ class _Child(ProcessProtocol):
         with contextlib.suppress(Exception):  # it ended in this very moment
             self.transport.signalProcess("KILL")
 
-    def outReceived(self, data: bytes) -> None:  # noqa: N802  the name is Twisted's
+    def outReceived(self, data: bytes) -> None:
         if not self.is_ready and b"ready" in data:
             self.is_ready = True
             self._ready(self)
 
-    def errReceived(self, data: bytes) -> None:  # noqa: N802  the name is Twisted's
+    def errReceived(self, data: bytes) -> None:
         *lines, self._errors = (self._errors + data).split(b"\n")
         for line in lines:
-            _log.warning("store_process", pid=self.pid, said=line.decode(errors="replace"))
+            self.last_words = line.decode(errors="replace")
+            _log.warning("store_process", pid=self.pid, said=self.last_words)
 
-    def processEnded(self, reason: Failure) -> None:  # noqa: N802  the name is Twisted's
+    def processEnded(self, reason: Failure) -> None:
         self._ended(self, reason.getErrorMessage())
 
 
-def _private_directory() -> str:
-    # Only this user may enter it; its name is short enough for a socket even if TMPDIR's is long.
-    directory = tempfile.mkdtemp(prefix="toneline-")
+def _private_name() -> str:
+    # Only this user may enter what is made there; TMPDIR may be too long for a socket's path.
+    name = f"toneline-{uuid4().hex[:12]}"
+    directory = os.path.join(tempfile.gettempdir(), name)
     if len(os.fsencode(directory)) + len("/store.sock") > LONGEST_SOCKET_PATH:
-        os.rmdir(directory)
-        directory = tempfile.mkdtemp(prefix="toneline-", dir="/tmp")  # noqa: S108  mkdtemp is private
+        return f"/tmp/{name}"  # noqa: S108  startService makes it, with mode 0700, or fails
     return directory

@@ -42,7 +42,13 @@ class WireError(Exception):
 
 
 def frame(kind: int, request_id: int, body: bytes) -> bytes:
-    """Return one frame."""
+    """Return one frame.
+
+    Raises:
+        WireError: the body is longer than `LONGEST_BODY`.
+    """
+    if len(body) > LONGEST_BODY:
+        raise WireError(f"{len(body)} bytes at once: {LONGEST_BODY} is the most")
     return _HEADER.pack(len(body), kind, request_id) + body
 
 
@@ -141,7 +147,7 @@ class Codec:
         if error is None:
             try:
                 return frame(VALUE, request_id, self.dumps(value))
-            except Exception as reason:  # noqa: BLE001  pickling strange values may raise anything
+            except Exception as reason:  # pickling strange values may raise anything
                 error = StoreError(f"it is done, but its result cannot be sent: {reason}")
         body = self.dumps((type(error).__name__, str(error), error.trace))
         return frame(ERROR, request_id, body)

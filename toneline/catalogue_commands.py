@@ -258,6 +258,23 @@ def check(files: tuple[Path, ...], config: Path | None) -> None:
     click.echo(f"{len(paths)} files with {len(found)} editions: all good")
 
 
+@directories.command("publish")
+@config_option
+def publish(config: Path | None) -> None:
+    """Publish what is new in the branches' files; a running line has it within a second.
+
+    A file with an error changes nothing, and the others are published all the same.
+
+    Example: toneline directories publish
+    """
+    settings = settings_of(config)
+    with database_of(settings) as database:
+        published, errors = publish_all(database, settings)
+    click.echo(f"{published} new editions published")
+    if errors:
+        raise Refused("\n".join(errors))
+
+
 @directories.command("show")
 @click.argument("branch", type=click.Choice([PROVINCE, *BRANCHES]))
 @click.option("--at", help="The time to show it for (default: now).")
@@ -304,9 +321,8 @@ def _local(at: datetime, settings: Settings) -> str:
     return at.astimezone(zone(settings)).isoformat()
 
 
-def publish_all(database: LocalDatabase, settings: Settings) -> list[str]:
-    """Publish every new edition of the branches' files; return the errors of the others."""
+def publish_all(database: LocalDatabase, settings: Settings) -> tuple[int, list[str]]:
+    """Publish every new edition of the branches' files; return how many, and the errors."""
     places = Places.of(settings)
     found, errors = read_all(sorted(places.directories.glob("*.yaml")), database, settings)
-    database.run_now(editions.publish_editions, found, "files", now())
-    return errors
+    return database.run_now(editions.publish_editions, found, "files", now()), errors

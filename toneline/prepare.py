@@ -117,7 +117,8 @@ def _read_catalogue(
     try:
         if not settings.database.url:
             _sing_something(database, places, progress)
-        for error in publish_all(database, settings):
+        _, errors = publish_all(database, settings)
+        for error in errors:
             log.error("directory_refused", error=error)
         return database.run_now(read_contents)
     finally:

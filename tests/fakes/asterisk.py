@@ -92,7 +92,7 @@ class FakeAsterisk(Protocol):
         """Connect to the voice server and say nothing yet; ``address`` is where from."""
         endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port, bindAddress=(address, 0))
         call = cls()
-        await connectProtocol(endpoint, call)  # type: ignore[no-untyped-call]  # Twisted's
+        await connectProtocol(endpoint, call)
         return call
 
     @classmethod
@@ -206,7 +206,7 @@ class MemoryCall:
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.transport = MemoryTransport(channel)
-        channel.makeConnection(self.transport)  # type: ignore[no-untyped-call]  # Twisted's
+        channel.makeConnection(self.transport)
 
     def receive(self, *chunks: bytes) -> None:
         for chunk in chunks:

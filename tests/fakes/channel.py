@@ -110,9 +110,7 @@ class FakeChannel:
         pressed = self._press(length_ms, stem, stop_on)
         heard_ms = length_ms if pressed is None else pressed[0]
         answered = self.answered_at is not None
-        self.played.append(
-            Playing(stem, from_ms, from_ms + heard_ms, self._now_s(), answered)
-        )
+        self.played.append(Playing(stem, from_ms, from_ms + heard_ms, self._now_s(), answered))
         self._pass(heard_ms)
         if pressed is None:
             return Played(None, from_ms + heard_ms)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,7 +12,8 @@ from ordering.outbox import Message
 from ordering.records import CallEnded
 
 MSISDN = "8613905250001"
-NOON = datetime(2026, 11, 23, 12, 0, tzinfo=ZoneInfo("Asia/Shanghai"))
+LOCAL_NOON = datetime(2026, 11, 23, 12, 0, tzinfo=ZoneInfo("Asia/Shanghai"))
+NOON = LOCAL_NOON.astimezone(UTC)
 POLICY = ContactPolicy((time(8), time(22)), 7, 15, "Asia/Shanghai")
 
 

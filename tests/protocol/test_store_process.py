@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +18,7 @@ from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.process import reapAllProcesses
 from twisted.internet.task import LoopingCall
 
-from store.client import StoreClient
+from store.client import MOST_SENDINGS, StoreClient
 from store.database import LocalDatabase
 from store.engine import StoreBusy, StoreError, StoreUnavailable, engine_for
 from store.service import StoreService
@@ -201,6 +204,15 @@ def test_requests_made_while_the_process_is_away_wait_for_the_next(sqlite_url: s
     assert set(with_store(sqlite_url, use)) - {"cancelled"} == {"a", "b", "c"}
 
 
+def test_a_request_that_kills_the_store_each_time_is_given_up(sqlite_url: str) -> None:
+    async def use(store: Store) -> int:
+        with pytest.raises(StoreError, match=f"died {MOST_SENDINGS} times"):
+            await store.client.run(ledger.end_the_process)
+        return await store.client.run(ledger.enter, "a", 8)
+
+    assert with_store(sqlite_url, use, standby_after_s=0) == 8
+
+
 def test_every_client_hears_what_a_commit_announced_and_nobody_what_failed(
     url: str,
 ) -> None:
@@ -330,6 +342,33 @@ def test_garbage_on_the_socket_costs_only_its_sender(sqlite_url: str) -> None:
         return await store.client.run(ledger.enter, "a", 6)
 
     assert with_store(sqlite_url, use) == 6
+
+
+def test_it_ends_with_its_parent_however_that_ends_and_leaves_no_file(sqlite_url: str) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", _PARENT, sqlite_url], stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    serves = next(line for line in parent.stdout if line.startswith("serves "))
+    _, pid, socket_path = serves.split()
+    ended = os.pidfd_open(int(pid))
+    parent.kill()
+    parent.wait()
+    assert select.select([ended], [], [], 20)[0], "the store process outlives its parent"
+    os.close(ended)
+    assert not os.path.exists(os.path.dirname(socket_path))
+
+
+_PARENT = """
+import sys
+from twisted.internet import reactor
+from store.service import StoreService
+service = StoreService(reactor, sys.argv[1], ["tests.fakes.ledger"])
+service.startService()
+service.ready().addCallback(lambda _:
+    print("serves", service.pid, service.socket_path, flush=True))
+reactor.run()
+"""
 
 
 def _innocent(connection: object) -> None: ...

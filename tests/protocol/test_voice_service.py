@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,9 +23,7 @@ Flow = Callable[[Channel], Awaitable[None]]
 
 
 def local_endpoint(port: int = 0) -> Any:
-    return TCP4ServerEndpoint(  # type: ignore[no-untyped-call]  # Twisted's
-        reactor, port, interface="127.0.0.1"
-    )
+    return TCP4ServerEndpoint(reactor, port, interface="127.0.0.1")
 
 
 @dataclass
@@ -125,6 +125,32 @@ def test_two_calls_at_once_do_not_meet() -> None:
             await second.closed()
 
     run_in_reactor(scenario)
+
+
+def test_an_ended_call_is_freed_at_once_with_its_socket() -> None:
+    calls: list[weakref.ref[Channel]] = []
+
+    async def flow(channel: Channel) -> None:
+        calls.append(weakref.ref(channel))
+        await greet(channel)
+
+    async def scenario() -> None:
+        async with voice_line(flow) as line:
+            for answer in ("200 result=0", "200 result=-1", "what?"):
+                asterisk = await FakeAsterisk.dial(line.port)
+                await asterisk.answer_with(answer)
+                asterisk.close()
+                await asterisk.closed()
+            while line.service.calls_live:
+                await settled()
+            await settled()
+            assert [call() for call in calls] == [None] * 3
+
+    gc.disable()  # a call must not wait for the collector: its file descriptor would wait with it
+    try:
+        run_in_reactor(scenario)
+    finally:
+        gc.enable()
 
 
 def test_an_environment_and_answers_in_single_bytes() -> None:

@@ -198,6 +198,8 @@ def upgrade() -> None:
         sa.Column("title", sa.String(length=20), nullable=False),
         sa.Column("tier", sa.String(length=10), nullable=False),
         sa.Column("price_fen", sa.Integer(), nullable=False),
+        sa.Column("member_price_fen", sa.Integer(), nullable=False),
+        sa.Column("senior_price_fen", sa.Integer(), nullable=False),
         sa.Column("pays_fen", sa.Integer(), nullable=False),
         sa.Column("shown", sa.Text(), nullable=False),
         sa.Column("state", sa.String(length=10), nullable=False),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from audio.formats import (
+    FIRST_SECONDS,
     RATE_HZ,
     SoundUnreadable,
     duration_ms,
@@ -17,7 +18,7 @@ from audio.formats import (
     to_wav,
     true_peak_dbfs,
 )
-from audio.ingest import FIRST_SECONDS, SHORTEST_MS, TARGET_MS, import_sound, shape
+from audio.ingest import SHORTEST_MS, TARGET_MS, import_sound, shape
 from tests.machine import require_program
 
 

@@ -91,6 +91,14 @@ def test_what_happened_in_the_call_forbids_the_hangup_sms(
     assert (offer(line)["state"], offer(line)["reason"]) == ("dropped", reason)
 
 
+@pytest.mark.parametrize("key", ["8", "3"])
+def test_a_later_call_takes_back_what_an_earlier_one_was_owed(line: LineFixture, key: str) -> None:
+    line.call(dialled=DIRECT, keys=[(f"during {TONE}", HANG_UP, 9000)])
+    assert offer(line)["state"] == "due"
+    line.call(dialled=DIRECT, keys=[(f"during {TONE}", key, 1000), (f"during {TONE}", HANG_UP, 9)])
+    assert offer(line)["state"] == "dropped"
+
+
 def test_hanging_up_in_the_order_sentence_gives_up_nothing(line: LineFixture) -> None:
     keys = [(f"during {TONE}", "1", 6000), ("during offer_pays", HANG_UP)]
     line.call(dialled=DIRECT, keys=keys)

@@ -153,3 +153,35 @@ def test_silence_where_a_code_is_asked_for_leads_to_the_list_too(line: LineFixtu
     channel = line.call(keys=[(IN_SILENCE, "3"), ("during list_intro", HANG_UP)])
     assert channel.said.count("ask_code_again") == 3
     assert channel.said[-1] == "list_intro"
+
+
+def test_more_digits_than_any_code_has_are_not_read_back(line: LineFixture) -> None:
+    channel = line.call(dialled="12530019" + "1029" * 5, keys=[("during ask_code_again", HANG_UP)])
+    assert channel.said == ["wrong_key", "ask_code_again"]
+
+
+def test_a_code_that_begins_with_a_key_without_meaning_plays_too() -> None:
+    line = LineFixture((a_tone("7018"), a_tone("1029")))
+    keys = [("during menu_province", "7"), *[("then", key, 300) for key in "018"],
+            ("during tones/7018-a", HANG_UP)]  # fmt: skip
+    assert tones_played(line.call(keys=keys)) == ["7018"]
+
+
+def test_a_code_typed_at_the_menu_may_be_ended_with_hash(line: LineFixture) -> None:
+    keys = [("during menu_province", "1"), *[("then", key, 300) for key in "029#"],
+            (f"during {TONE}", HANG_UP)]  # fmt: skip
+    assert line.call(keys=keys).said[-2:] == ["d9_end", "1029-a"]
+    assert line.keys_pressed()[-1] == {"digit": "#", "ignored": "the end of the code"}
+
+
+def test_a_bounce_while_digits_are_held_counts_once(line: LineFixture) -> None:
+    keys = [("during menu_province", "1"), ("then", "0", 300), ("then", "0", 50),
+            ("then", "2", 300), ("then", "9", 300), (f"during {TONE}", HANG_UP)]  # fmt: skip
+    assert tones_played(line.call(keys=keys)) == ["1029"]
+
+
+def test_a_code_typed_while_an_area_code_is_asked_for_plays(line: LineFixture) -> None:
+    line.snapshot = LineFixture((a_tone("2102"), a_tone("1029"))).snapshot
+    keys = [("during menu_province", "2"), *[("then", key, 300) for key in "102"],
+            ("during tones/2102-a", HANG_UP)]  # fmt: skip
+    assert tones_played(line.call(caller="", keys=keys)) == ["2102"]

@@ -11,6 +11,8 @@ import pytest
 from twisted.internet.defer import Deferred
 
 import ivr.prompts
+from ivr.agi import Reply
+from ivr.channel import CommandRefused
 from ivr.line import refuse_call
 from tests.fakes.catalogue import a_tone, some_tones
 from tests.fakes.channel import HANG_UP, IN_SILENCE, FakeChannel
@@ -39,9 +41,7 @@ def test_number_plus_digits_is_that_tone_at_once(line: LineFixture) -> None:
     assert channel.said == ["code", "d1", "d0", "d2", "d9_end", "1029-a"]
 
 
-@pytest.mark.parametrize(
-    "dialled", ["051412530019", "+8612530019", "+8651412530019", "8612530019"]
-)
+@pytest.mark.parametrize("dialled", ["051412530019", "+8612530019", "+8651412530019", "8612530019"])
 def test_area_code_and_country_code_may_stand_before_the_number(
     line: LineFixture, dialled: str
 ) -> None:
@@ -84,6 +84,17 @@ def test_nothing_is_asked_of_the_database_before_the_first_sound(line: LineFixtu
     assert tones_played(channel) == ["1029"]
     line.finish(call)
     assert line.database.requests[0] == "call_started"
+
+
+def test_an_asterisk_without_cdr_serves_calls_too(line: LineFixture) -> None:
+    class NoCdr(FakeChannel):
+        async def set_variable(self, name: str, value: str) -> None:
+            raise CommandRefused("SET VARIABLE", Reply(510, "Invalid or unknown command"))
+
+    channel = NoCdr(line.clock, keys=[("during menu_rest", HANG_UP)])
+    line.finish(line.begin(channel))
+    assert channel.said == MENU
+    assert line.log.of("not_marked_free")
 
 
 # ---------------------------------------------------------------- the menu
@@ -134,9 +145,10 @@ def test_my_tones_have_pages_of_ten_and_name_retired_ones(line: LineFixture) -> 
     for tone in reversed(tones[:11]):
         own(line, tone)
     keys = [(IN_SILENCE, "4"), (IN_SILENCE, "#"), (IN_SILENCE, "1")]
-    said = line.call(keys=[*keys, ("during tone_retired", HANG_UP)]).said
+    said = line.call(keys=[*keys, (IN_SILENCE, HANG_UP)]).said
     assert "d7_end" in part_after(said, "my_tones_intro")
-    assert said[-1] == "tone_retired"
+    assert part_after(said, "tone_retired")[0] == "ordinal_1"
+    assert said[-1] == "list_choices"
 
 
 def test_my_tones_without_a_database_apologise(line: LineFixture) -> None:
@@ -213,9 +225,7 @@ def test_back_from_the_area_code_is_the_menu(line: LineFixture) -> None:
 
 
 def test_titles_are_read_with_their_keys(line: LineFixture) -> None:
-    said = part_after(
-        line.call(keys=[(IN_SILENCE, "1"), (IN_SILENCE, HANG_UP)]).said, "list_intro"
-    )
+    said = part_after(line.call(keys=[(IN_SILENCE, "1"), (IN_SILENCE, HANG_UP)]).said, "list_intro")
     first = ["ordinal_1", "code", "d1", "d0", "d2", "d9_end", "key_1"]
     assert said[: len(first)] == first
     assert said[-2:] == ["key_0", "list_choices"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any
@@ -10,12 +11,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 
 from catalog.tones import Tone
-from ordering import subscribers
+from ordering import orders, subscribers
 from ordering.provisioning import NoQuote
 from store import schema
+from store.changes import announce
 from store.database import StoreBusy, StoreError, StoreUnavailable
 from tests.fakes.catalogue import a_tone
 from tests.fakes.channel import HANG_UP, IN_SILENCE, Key
@@ -202,6 +205,31 @@ def test_over_the_days_spending_it_is_refused_with_where_to_ask(line: LineFixtur
     assert part_after(said, "offer_confirm")[:2] == ["refused_spend_per_day", "ask_10086"]
 
 
+def test_9_in_an_order_says_the_sentence_from_its_start(line: LineFixture) -> None:
+    keys = [(f"during {TONE}", "1", 6000), (IN_SILENCE, "9"), (IN_SILENCE, "1"),
+            (IN_SILENCE, HANG_UP)]  # fmt: skip
+    said = line.call(dialled=DIRECT, keys=keys).said
+    assert said.count("offer_title") == 2
+    assert "ordered" in said
+
+
+def test_a_key_without_meaning_in_the_silence_after_the_question_is_ignored(
+    line: LineFixture,
+) -> None:
+    keys = [(f"during {TONE}", "1", 6000), (IN_SILENCE, "5"), (IN_SILENCE, "1"),
+            (IN_SILENCE, HANG_UP)]  # fmt: skip
+    assert "ordered" in line.call(dialled=DIRECT, keys=keys).said
+    assert {"digit": "5", "ignored": "no meaning here"} in line.keys_pressed()
+
+
+def test_a_language_that_names_no_price_sells_nothing(line: LineFixture) -> None:
+    book = line.line.prompts
+    line.use(prompts=replace(book, sentences={**book.sentences, "offer_pays": ()}))
+    channel = line.call(dialled=DIRECT, keys=ORDER)
+    assert "line_trouble" in channel.said
+    assert line.orders() == []
+
+
 # ---------------------------------------------------------------- who may order
 
 
@@ -320,6 +348,48 @@ def test_a_database_that_cannot_just_now_is_asked_again(
     line.database.failures["place"] = [error, error]
     assert "ordered" in line.call(dialled=DIRECT, keys=ORDER).said
     assert len(line.orders()) == 1
+
+
+def test_an_accepted_order_is_stored_as_soon_as_the_database_can(line: LineFixture) -> None:
+    line.database.delays_s = {"place": 5.0}
+    keys = [(f"during {TONE}", "1", 6000), (IN_SILENCE, "1"), ("during order_accepted", HANG_UP)]
+    channel = line.call(dialled=DIRECT, keys=keys)
+    assert channel.said[-1] == "order_accepted"
+    line.database.delays_s = {}
+    line.clock.pump([1.0] * 10)
+    assert len(line.orders()) == 1
+
+
+def test_a_caller_who_hung_up_has_his_order_when_the_database_is_back(line: LineFixture) -> None:
+    line.database.failures["place"] = [StoreUnavailable("locked")] * 10
+    keys = [(f"during {TONE}", "1", 6000), (IN_SILENCE, "1"), ("during ordering_wait", HANG_UP)]
+    line.call(dialled=DIRECT, keys=keys)
+    line.clock.pump([5.0] * 20)
+    assert len(line.orders()) == 1
+
+
+def test_an_order_that_was_cancelled_meanwhile_is_no_success(line: LineFixture) -> None:
+    line.provision_after_s = None
+
+    def cancel() -> None:
+        values = ("8613905250001", ("1029",), "TD", line.now())
+        line.clock.callLater(1.0, line.local.run_now, orders.cancel, *values)
+        line.clock.callLater(1.1, line.local.run_now, announce_all, line.orders()[0]["order_id"])
+
+    line.local.on_change("orders", cancel)
+    assert "order_failed" in line.call(dialled=DIRECT, keys=ORDER).said
+
+
+def announce_all(connection: Connection, order_id: str) -> None:
+    announce(connection, f"order:{order_id}")
+
+
+def test_a_database_that_stays_away_is_given_up_after_a_while(line: LineFixture) -> None:
+    line.database.failures["place"] = [StoreUnavailable("locked")] * 100
+    assert "order_failed" in line.call(dialled=DIRECT, keys=ORDER).said
+    line.clock.pump([10.0] * 20)
+    assert len(line.database.failures["place"]) > 90  # nobody asks any more
+    assert line.orders() == []
 
 
 def test_an_order_that_certainly_failed_is_said_to_have_failed(line: LineFixture) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
+from typing import Any
+
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
@@ -11,19 +14,19 @@ from ivr.patience import Bell, Pending
 class Waiting:
     """A coroutine under way, and its result."""
 
-    def __init__(self, coroutine: object) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, bool]) -> None:
         self.results: list[object] = []
-        self.deferred = Deferred.fromCoroutine(coroutine)  # type: ignore[arg-type]
+        self.deferred = Deferred.fromCoroutine(coroutine)
         self.deferred.addBoth(self.results.append)
 
 
 def pending(clock: Clock, work: Deferred[str], errors: list[Exception]) -> Pending[str]:
-    return Pending(work, clock, errors.append)  # type: ignore[arg-type]  # zope's interface
+    return Pending(work, clock, errors.append)
 
 
 def test_a_bell_that_rings_ends_the_wait() -> None:
     clock = Clock()
-    bell = Bell(clock)  # type: ignore[arg-type]  # zope's interface, which mypy misreads
+    bell = Bell(clock)
     waiting = Waiting(bell.wait(5))
     bell.ring()
     assert waiting.results == [True]
@@ -31,7 +34,7 @@ def test_a_bell_that_rings_ends_the_wait() -> None:
 
 
 def test_a_bell_that_rang_before_ends_the_wait_at_once_and_once() -> None:
-    bell = Bell(Clock())  # type: ignore[arg-type]  # zope's interface, which mypy misreads
+    bell = Bell(Clock())
     bell.ring()
     assert Waiting(bell.wait(5)).results == [True]
     assert Waiting(bell.wait(5)).results == []
@@ -39,14 +42,14 @@ def test_a_bell_that_rang_before_ends_the_wait_at_once_and_once() -> None:
 
 def test_a_silent_bell_ends_the_wait_in_time() -> None:
     clock = Clock()
-    waiting = Waiting(Bell(clock).wait(5))  # type: ignore[arg-type]  # zope's interface
+    waiting = Waiting(Bell(clock).wait(5))
     clock.advance(5)
     assert waiting.results == [False]
 
 
 def test_a_cancelled_wait_leaves_nothing_behind() -> None:
     clock = Clock()
-    bell = Bell(clock)  # type: ignore[arg-type]  # zope's interface, which mypy misreads
+    bell = Bell(clock)
     waiting = Waiting(bell.wait(5))
     waiting.deferred.cancel()
     bell.ring()

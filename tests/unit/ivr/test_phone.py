@@ -6,7 +6,9 @@ import json
 import os
 import pty
 import socket
+import termios
 import threading
+import time
 import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +25,7 @@ from ivr.channel import Channel
 from ivr.line import refuse_call, take_call
 from ivr.phone import Event, Key, PhoneError, Script
 from ivr.service import VoiceService
-from ivr.typed_keys import TypedKeys
+from ivr.typed_keys import TypedKeys, keys_of_the_terminal
 from tests.fakes.catalogue import a_tone
 from tests.fakes.line import LineFixture, chinese_prompts
 from tests.reactor import reactor, run_in_reactor
@@ -107,6 +109,14 @@ def files(events: list[Event]) -> list[str]:
     return [Path(event.file or "").name for event in events if event.kind == "played"]
 
 
+def as_told(events: list[Event]) -> list[str]:
+    told: list[str] = []
+    teller = phone.Teller(told.append)
+    for event in events:
+        teller.tell(event)
+    return told
+
+
 def test_keys_are_pressed_when_the_line_waits_in_silence(server: Server) -> None:
     events = server.call("125300191029", "1,1")
     kinds = [event.kind for event in events]
@@ -152,11 +162,28 @@ def test_the_line_may_hang_up_first(server: Server) -> None:
 
 
 def test_a_call_is_told_as_a_person_would_tell_it(server: Server) -> None:
-    told = [phone.tell(event) for event in server.call("12530019", "1")]
-    welcome = server.fixture.line.prompts.texts["welcome"]
-    assert told[0] == f"0:00  line  {welcome}"
-    assert any(line.endswith("you   press 1") for line in told)
-    assert told[-1].endswith("you   hang up")
+    told = as_told(server.call("125300191029", "1"))
+    assert told[0] == "0:00  line  编码幺零二九。"
+    assert told[1] == "0:05  line  ♪ 茉莉花"
+    assert any(line.endswith("  you   press 1") for line in told)
+    price = server.fixture.line.prompts.texts["offer_pays"]
+    assert any(line.endswith(f"{price}两元长期有效。") for line in told)
+    assert told[-1].endswith("  you   hang up")
+
+
+def test_a_sound_that_nobody_knows_is_told_by_its_file() -> None:
+    told = as_told([Event(61.5, "played", "/x", None, None, 0, 10), Event(62, "hangup", by="line")])
+    assert told == ["1:01  line  /x", "1:02  line  hangs up"]
+
+
+def test_a_sound_that_goes_on_after_a_key_is_told_once() -> None:
+    events = [
+        Event(0, "played", "a", "确认", None, 0, 10),
+        Event(0, "key", digit="3"),
+        Event(0, "played", "a", "确认", None, 10, 20),
+        Event(0, "hangup", by="caller"),
+    ]
+    assert as_told(events) == ["0:00  line  确认", "0:00  you   press 3", "0:00  you   hang up"]
 
 
 def test_the_json_has_what_outside_tests_rely_on(server: Server) -> None:
@@ -244,17 +271,109 @@ def test_an_interactive_call_is_spoken_by_its_keys(server: Server, terminal: int
     assert events[-1].by == "caller"
 
 
+def test_ctrl_c_hangs_up(terminal: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("select.select", interrupted)
+    assert TypedKeys().in_silence(60_000) == (0, phone.HANG_UP)
+
+
+def test_keys_are_read_without_enter_and_the_terminal_is_restored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keyboard, screen = pty.openpty()
+    with os.fdopen(screen, "rb", buffering=0) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        before = termios.tcgetattr(stdin.fileno())
+        with keys_of_the_terminal() as fingers:
+            os.write(keyboard, b"5")
+            pressed = fingers.in_silence(60_000)
+        assert termios.tcgetattr(stdin.fileno()) == before
+    os.close(keyboard)
+    assert pressed is not None
+    assert pressed[1] == "5"
+
+
+def test_keys_may_come_from_a_pipe_which_hangs_up_at_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb", buffering=0) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        os.write(writing, b"5")
+        os.close(writing)
+        with keys_of_the_terminal() as fingers:
+            pressed = [fingers.in_silence(60_000), fingers.in_silence(60_000)]
+    assert [press and press[1] for press in pressed] == ["5", phone.HANG_UP]
+
+
+def test_in_real_time_a_file_lasts_as_long_as_it_is() -> None:
+    began_s = time.monotonic()
+    script = Script(phone.parse_keys("1!"), realtime=True)
+    assert script.during_file(40) == (20, "1")
+    assert script.during_file(40) is None
+    assert time.monotonic() - began_s >= 0.06
+
+
+class OddLine:
+    """A line that says one thing and is gone."""
+
+    def __init__(self, *commands: bytes) -> None:
+        self.answers: list[bytes] = []
+        self._commands = commands
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listening.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        connection, _ = self._listening.accept()
+        with connection, connection.makefile("rb") as answers:
+            while answers.readline() != b"\n":
+                pass
+            for command in self._commands:
+                connection.sendall(command + b"\n")
+                self.answers.append(answers.readline())
+
+    def call(self) -> list[Event]:
+        try:
+            script = Script(())
+            return phone.call("127.0.0.1", self.port, "12530019", "1", script, lambda _: None)
+        finally:
+            self._thread.join()
+            self._listening.close()
+
+
 def test_a_call_broken_off_by_the_line_is_its_hanging_up() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    assert OddLine().call() == [Event(0.0, "hangup", by="line")]
 
-        def answer() -> None:
-            connection, _ = listening.accept()
-            connection.recv(4096)
-            connection.close()
 
-        thread = threading.Thread(target=answer)
-        thread.start()
-        port = listening.getsockname()[1]
-        events = phone.call("127.0.0.1", port, "12530019", "1", Script(()), lambda _: None)
-        thread.join()
-    assert events == [Event(0.0, "hangup", by="line")]
+def test_what_asterisk_does_not_know_it_refuses() -> None:
+    line = OddLine(b"SING A SONG", b"", b'GET VARIABLE "X"', b"CHANNEL STATUS", b'NOOP "x"')
+    line.call()
+    assert line.answers == [
+        b"510 Invalid or unknown command\n",
+        b"510 Invalid or unknown command\n",
+        b"200 result=0\n",
+        b"200 result=6\n",
+        b"200 result=0\n",
+    ]
+
+
+def test_after_the_hang_up_only_variables_are_answered() -> None:
+    line = OddLine(b"HANGUP", b"ANSWER")
+    assert line.call() == [Event(0.0, "hangup", by="line")]
+    assert line.answers == [b"200 result=1\n", b"HANGUP\n"]
+
+
+def test_a_key_that_a_file_does_not_listen_to_is_not_heard(sounds: Path) -> None:
+    line = OddLine(f'STREAM FILE "{sounds}/second" "" 0'.encode())
+    try:
+        events = phone.call(
+            "127.0.0.1", line.port, "1", "1", Script(phone.parse_keys("1!")), lambda _: None
+        )
+    finally:
+        line._thread.join()  # noqa: SLF001  the test's own
+    assert [event.kind for event in events] == ["played", "hangup"]
+    assert events[0].to_ms == 1000

@@ -22,6 +22,8 @@ def a_question(question_id: str = "q1", code: str = "1029", asked_at: datetime =
         title="茉莉花",
         tier="visitor",
         price_fen=200,
+        member_price_fen=150,
+        senior_price_fen=100,
         pays_fen=200,
         shown="《茉莉花》您付2元。回Y1029",
         asked_at=asked_at,

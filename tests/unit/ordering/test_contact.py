@@ -221,7 +221,6 @@ def test_further_calls_put_the_offer_off(database: LocalDatabase) -> None:
     for minutes in (1, 3):
         later = end + timedelta(minutes=minutes)
         database.run_now(records.call_ended, a_call(f"c{minutes}", ended_at=later), None)
-        database.run_now(contact.put_off_offer, MSISDN, later)
     due = end + timedelta(minutes=3, seconds=45)
     too_early = due - timedelta(seconds=1)
     claimed = database.run_now(delivery.claim, "host/1", 1, POLICY, too_early)
@@ -232,7 +231,6 @@ def test_further_calls_put_the_offer_off(database: LocalDatabase) -> None:
 
 def test_a_first_call_has_nothing_to_put_off(database: LocalDatabase) -> None:
     database.run_now(records.call_ended, a_call(), None)
-    database.run_now(contact.put_off_offer, MSISDN, a_call().ended_at)
     assert waiting(database) == {}
 
 

@@ -45,7 +45,7 @@ def opted_out(line: ShortCode) -> bool:
 def test_a_code_is_answered_with_the_question(line: ShortCode) -> None:
     answer = line.text("1029")
     assert answer == (
-        "《茉莉花》古筝:非会员2元,普通会员1.5元,高级会员1元,您付2元,有效期长期有效。"
+        "《茉莉花》古筝:非会员2元,普通会员1.5元,高级会员1元,您付2元,期限:长期有效。"
         "确认60分钟内回Y1029,放弃回N。退订回TD"
     )
     assert line.orders() == {}
@@ -58,7 +58,7 @@ def test_a_code_is_answered_with_the_question(line: ShortCode) -> None:
 def test_a_members_question_says_what_he_pays_and_until_when(line: ShortCode) -> None:
     line.database.run_now(subscribers.set_subscriber, MSISDN, line.now, "member")
     line.tones = (a_tone(licence_until=date(2027, 3, 1)),)
-    assert "您付1.5元,有效期2027-03-01" in line.text("DG 1029")
+    assert "您付1.5元,期限:2027-03-01" in line.text("DG 1029")
 
 
 def test_an_unknown_code_is_answered_with_the_nearest(line: ShortCode) -> None:
@@ -106,7 +106,7 @@ def test_what_he_has_or_is_getting_is_not_asked_again(line: ShortCode) -> None:
     line.order("1029")
     assert line.text("1029") == "《茉莉花》正在为您办理,无需再次确认,只收费一次"
     line.provision()
-    assert line.text("1029") == "您已有《茉莉花》,无需再订,未收费。查我的彩铃回CX"
+    assert line.text("1029") == "您已有《茉莉花》,无需再订,不重复收费。查我的彩铃回CX"
 
 
 # ---------------------------------------------------------------- confirming
@@ -250,7 +250,7 @@ def test_my_tones(line: ShortCode) -> None:
 
 def test_a_tone_by_its_code(line: ShortCode) -> None:
     assert line.text("CX 1029") == (
-        "《茉莉花》古筝,编码1029:非会员2元,普通会员1.5元,高级会员1元,有效期长期有效。订购回1029"
+        "《茉莉花》古筝,编码1029:非会员2元,普通会员1.5元,高级会员1元,期限:长期有效。订购回1029"
     )
     assert line.text("CX 1028").startswith("没有编码1028")
     assert line.rows(select(question)) == []

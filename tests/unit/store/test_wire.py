@@ -47,6 +47,14 @@ def test_a_length_beyond_all_measure_is_refused_before_it_is_waited_for() -> Non
         Frames().feed((LONGEST_BODY + 1).to_bytes(4, "big") + b"\1" + b"\0" * 8)
 
 
+def test_a_body_beyond_all_measure_is_not_sent() -> None:
+    with pytest.raises(WireError, match="at once"):
+        codec.request(1, a_function, (b"\0" * (LONGEST_BODY + 1),))
+    [(answer, _, body)] = Frames().feed(codec.answer(1, b"\0" * (LONGEST_BODY + 1), None))
+    assert answer == ERROR
+    assert "at once" in str(codec.error(body))
+
+
 plain = st.recursive(
     st.none()
     | st.booleans()

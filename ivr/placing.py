@@ -1,0 +1,163 @@
+"""A confirmed order on its way: no longer the call's, and told only as far as it is certain.
+
+Hang-up, drain and cancellation leave it going on. "Ordered" is said when the tone is the
+subscriber's, "failed" when nothing was placed and nothing will be; anything else is "accepted".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from twisted.internet.defer import Deferred
+
+from catalog.tones import Tone
+from ivr.call import UNNOTICED_S, Call
+from ivr.patience import Bell, Pending
+from ivr.prompts import SENTENCES
+from ordering import orders, outbox
+from ordering.orders import Limits, OrderRefused, OrderRequest, Placed
+from store.database import StoreBusy, StoreUnavailable
+
+ANSWER_S = 4.0  # contract.md: later than this the result comes by SMS
+STORE_RETRY_S = 0.5  # doubled each time, up to:
+STORE_RETRY_MOST_S = 10.0
+STORE_GIVEN_UP_S = 3600.0
+NOTICE_LIFE = timedelta(hours=48)
+_DONE = ("provisioned", "captured")
+_LOST = ("failed", "expired", "cancelled", "undone")
+
+
+@dataclass(slots=True)
+class _Wish:
+    """A confirmed order on its way to the store: `is_asked` while an answer of it is due."""
+
+    request: OrderRequest
+    is_asked: bool = True
+    is_given_up: bool = False
+
+
+async def place(call: Call, tone: Tone, request: OrderRequest) -> str:
+    """Order what was confirmed; return the sentence about what became of it, as far as certain."""
+    wish = _Wish(request)
+    until_s = call.line.reactor.seconds() + ANSWER_S
+    call.has_ordered = True
+    call.placed[tone.code] = "order_accepted"
+    placing = Pending(
+        Deferred.fromCoroutine(_store(call, tone, wish)),
+        call.line.reactor,
+        _failed(call, request.order_id),
+    )
+    if not await placing.within(UNNOTICED_S) or isinstance(placing.result, Placed):
+        await call.hear("ordering_wait")
+        await placing.within(_left(call, until_s))
+    sentence = await _result(call, wish, placing, until_s)
+    if sentence in {"ordered", "order_accepted"}:
+        call.placed[tone.code] = sentence
+    else:
+        call.has_ordered = False
+        del call.placed[tone.code]
+    return sentence
+
+
+def refusal(reason: str) -> str:
+    """Return the sentence of a reason not to order."""
+    sentence = reason if reason == "being_ordered" else f"refused_{reason}"
+    return sentence if sentence in SENTENCES else "order_failed"
+
+
+async def _store(call: Call, tone: Tone, wish: _Wish) -> Placed | OrderRefused:
+    """Record the order; a database that cannot do it just now is asked again and again."""
+    line = call.line
+    limits = Limits(
+        line.policy.orders_per_day,
+        line.policy.spend_per_day_fen,
+        line.policy.undo_min,
+        line.settings.timezone,
+    )
+    notice = _notice(call, tone, wish.request)
+    until_s = line.reactor.seconds() + STORE_GIVEN_UP_S
+    pause_s = STORE_RETRY_S
+    while True:
+        try:
+            return await line.database.run(orders.place, wish.request, notice, limits, line.clock())
+        except (StoreUnavailable, StoreBusy):
+            wish.is_asked = False
+            await Bell(line.reactor).wait(pause_s)
+            if wish.is_given_up or line.reactor.seconds() >= until_s:
+                raise
+        wish.is_asked = True
+        pause_s = min(2 * pause_s, STORE_RETRY_MOST_S)
+
+
+async def _result(
+    call: Call, wish: _Wish, placing: Pending[Placed | OrderRefused], until_s: float
+) -> str:
+    """Return the sentence about an order: success only when the tone is the subscriber's."""
+    if not placing.done:
+        # What the store was asked to do it may still do; else nothing is placed, and nothing will.
+        wish.is_given_up = not wish.is_asked
+        return "order_accepted" if wish.is_asked else "order_failed"
+    if isinstance(placing.result, OrderRefused):
+        return refusal(placing.result.reason)
+    if placing.result is None:
+        return "order_failed"
+    return await _provisioned(call, wish.request.order_id, until_s)
+
+
+async def _provisioned(call: Call, order_id: str, until_s: float) -> str:
+    database, reactor = call.line.database, call.line.reactor
+    changed = Bell(reactor)
+    unsubscribe = database.on_change(f"order:{order_id}", changed.ring)
+    try:
+        while True:
+            looking = Pending(database.run(orders.state_of, order_id), reactor, _ignored)
+            await looking.within(_left(call, until_s))
+            if looking.result in _DONE:
+                return "ordered"
+            if looking.result in _LOST:
+                return "order_failed"
+            left_s = _left(call, until_s)
+            if not left_s or not await changed.wait(left_s):
+                return "order_accepted"
+    finally:
+        unsubscribe()
+
+
+def _left(call: Call, until_s: float) -> float:
+    return max(0.0, until_s - call.line.reactor.seconds())
+
+
+def _failed(call: Call, order_id: str) -> Callable[[Exception], None]:
+    def log(error: Exception) -> None:
+        call.line.log.error(
+            "order_not_placed",
+            call_id=call.call_id,
+            order_id=order_id,
+            msisdn=call.masked,
+            reason=str(error),
+        )
+
+    return log
+
+
+def _ignored(_error: Exception) -> None:
+    """A look that failed is looked again, or the result comes by SMS."""
+
+
+def _notice(call: Call, tone: Tone, request: OrderRequest) -> outbox.Message:
+    line = call.line
+    return outbox.Message(
+        mt_id=request.order_id,
+        msisdn=request.msisdn,
+        sender=line.sms.sender("order"),
+        text=line.texts.fill("order_notice", **call.tone_words(tone, request.quote.pays_fen)),
+        message_class="order",
+        purpose="order_notice",
+        due_at=request.confirmed_at,
+        expires_at=request.confirmed_at + NOTICE_LIFE,
+        tone_code=request.tone_code,
+        order_id=request.order_id,
+        call_id=call.call_id,
+    )
