@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import click
 
+from config.settings import zone
 from toneline.addresses import client_address
 from toneline.catalogue_commands import directories, tones
 from toneline.command import (
@@ -109,7 +111,8 @@ def text(text: str, sender: str, wait_s: float, config: Path | None, as_json: bo
         for message in send_text(f"http://{host}:{port}", sent_from, short_code, text, wait_s):
             received.append(message)
             if not as_json:
-                click.echo(f"{message['at'][11:19]}  {message['text']}")
+                at = datetime.fromisoformat(message["at"]).astimezone(zone(settings))
+                click.echo(f"{at:%H:%M:%S}  {message['text']}")
     except (NoSimulator, ValueError) as error:
         raise Refused(str(error)) from error
     if as_json:
