@@ -3,10 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: run test check bench asterisk lock clean
+.PHONY: setup run test check bench asterisk lock clean
 
 run: $(READY)  ## runs the line on this machine until Ctrl-C
 	@exec $(VENV)/bin/toneline serve
+
+setup: $(READY)  ## installs everything into .venv
 
 test: $(READY)  ## every test, real Asterisk and PostgreSQL included
 	@$(VENV)/bin/python -m pytest
@@ -28,7 +30,7 @@ $(READY): requirements.lock setup.cfg pyproject.toml
 	@echo "setting up $(VENV) ..." >&2
 	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@PYTHONWARNINGS=ignore $(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 lock:  ## renews requirements.lock from setup.cfg's ranges

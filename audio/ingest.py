@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
+import warnings
 from pathlib import Path
-
-from pydub import AudioSegment
-from pydub.silence import detect_leading_silence
 
 from audio.formats import (
     FIRST_SECONDS,
@@ -21,6 +19,11 @@ from audio.formats import (
     with_ending,
     write_sound,
 )
+
+with warnings.catch_warnings():  # pydub misses ffmpeg at import; we say so when one is needed
+    warnings.simplefilter("ignore")
+    from pydub import AudioSegment
+    from pydub.silence import detect_leading_silence
 
 TARGET_MS = 48_000
 """How much of a song becomes its tone (China Telecom iMusic, 2009: 48 s, never over 55 s)."""

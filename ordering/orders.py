@@ -129,7 +129,8 @@ _TODAY = select(func.count(), func.coalesce(func.sum(table.c.pays_fen), 0)).wher
     table.c.state.not_in(NOT_SPENT_STATES),
 )
 _INSERT_CONSENT = insert(consent)
-_INSERT_EVENT = insert(event)
+# Without inline() SQLAlchemy fetches the new key, which nobody reads.
+_INSERT_EVENT = insert(event).inline()
 
 
 def _order(row: Row[Any]) -> Order:

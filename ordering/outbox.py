@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, get_args
 
@@ -40,7 +40,7 @@ class Message:
 
 def put(connection: Connection, message: Message, now: datetime) -> None:
     """Add a message to what waits to be sent; once for its `mt_id`."""
-    row = {**asdict(message), "state": "due", "created_at": now}
+    row = {**_columns(message), "state": "due", "created_at": now}
     if insert_once(connection, table, row):
         announce(connection, "outbox")
 
@@ -48,7 +48,7 @@ def put(connection: Connection, message: Message, now: datetime) -> None:
 def put_dropped(connection: Connection, message: Message, reason: str, now: datetime) -> None:
     """Record a message that is not going to be sent, and why; once for its `mt_id`."""
     row = {
-        **asdict(message),
+        **_columns(message),
         "state": "dropped",
         "reason": reason,
         "created_at": now,
@@ -73,3 +73,8 @@ _DROP = (
 def drop(connection: Connection, mt_id: str, reason: str, now: datetime) -> None:
     """Decide not to send a message that waits, and record why."""
     connection.execute(_DROP, {"dropped": mt_id, "why": reason, "at": now})
+
+
+def _columns(message: Message) -> dict[str, object]:
+    # asdict() copies every value: a fifth of the time an order takes.
+    return {name: getattr(message, name) for name in Message.__slots__}

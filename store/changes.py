@@ -15,6 +15,8 @@ from sqlalchemy.exc import DBAPIError
 
 EXTERNAL = "external"
 CHANNEL = "toneline"
+ROUNDS_TO_WAIT = 10
+"""A lost PostgreSQL is not asked again at once: connecting may take seconds to fail."""
 _ANNOUNCED = "toneline_announced"
 _NOTIFY = f"SELECT pg_notify('{CHANNEL}', %s)"
 _LONGEST_PAYLOAD = 7900  # bytes; PostgreSQL's limit is below 8000
@@ -122,9 +124,13 @@ class PostgresWatch:
         self._driver_error = engine.dialect.loaded_dbapi.Error
         self._pooled: PoolProxiedConnection | None = None
         self._listener: Any | None = None
+        self._rounds_to_wait = 0
 
     def topics(self) -> tuple[str, ...]:
         """See `Watch`; after a lost connection anything may have been missed: `external`."""
+        if self._rounds_to_wait:
+            self._rounds_to_wait -= 1
+            return ()
         try:
             if self._listener is None:
                 self._listener = self._listen()
@@ -134,6 +140,7 @@ class PostgresWatch:
             notices = [n for n in self._listener.notifies(timeout=0) if n.pid != own]
         except (DBAPIError, self._driver_error):
             self._drop()
+            self._rounds_to_wait = ROUNDS_TO_WAIT
             return ()
         return tuple(dict.fromkeys(topic for n in notices for topic in n.payload.split(" ")))
 

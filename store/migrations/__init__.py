@@ -1,12 +1,19 @@
-"""Alembic: from whatever revision a database has to the tables of store.schema."""
+"""Alembic: from whatever revision a database has to the tables of store.schema.
+
+After a change of the schema `python -m store.migrations "What it is for"` writes the next revision.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, inspect, text
 
-from store.engine import engine_for, explained
+from store.engine import StoreError, engine_for, explained
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 HEAD = "0001"
 """The newest revision in `versions`: a database that says so needs nothing."""
@@ -25,8 +32,10 @@ def upgrade(url: str) -> bool:
     engine = engine_for(url)
     try:
         _create_folder(engine)
-        if current(engine) == HEAD:
+        revision = current(engine)
+        if revision == HEAD:
             return False
+        _refuse_newer(revision)
         _migrate(engine)
     except Exception as error:
         raise explained(error) from error
@@ -44,6 +53,14 @@ def current(engine: Engine) -> str | None:
         return revision
 
 
+def _refuse_newer(revision: str | None) -> None:
+    if revision is not None and revision > HEAD:
+        raise StoreError(
+            f"the database is at revision {revision}, this program knows {HEAD} at most: a newer"
+            " program has migrated it, install that"
+        )
+
+
 def _create_folder(engine: Engine) -> None:
     file = engine.url.database
     if engine.dialect.name == "sqlite" and file and file != ":memory:":
@@ -53,14 +70,20 @@ def _create_folder(engine: Engine) -> None:
 def _migrate(engine: Engine) -> None:
     # Imported only when there is something to migrate: it takes as long as a whole start.
     from alembic import command  # noqa: PLC0415
-    from alembic.config import Config  # noqa: PLC0415
 
     with engine.begin() as connection:
         _take_turns(connection)
-        config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(scripts(connection), "head")
+
+
+def scripts(connection: Connection) -> Config:
+    """Return Alembic's configuration: our revisions, on this connection."""
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
 
 
 def _take_turns(connection: Connection) -> None:

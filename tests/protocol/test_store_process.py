@@ -175,6 +175,7 @@ def test_a_caller_may_stop_waiting_and_the_next_is_served(tmp_path: Path, sqlite
     lock = Lock(tmp_path)
 
     async def use(store: Store) -> list[str]:
+        await store.client.run(ledger.counts)  # it is connected: what is asked now is sent now
         held = store.client.run(ledger.wait_for, lock.path)
         impatient = store.client.run(ledger.enter, "a", 1)
         impatient.cancel()

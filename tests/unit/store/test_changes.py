@@ -3,7 +3,16 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import Connection, text
 
-from store.changes import EXTERNAL, Subscriptions, Watch, announce, forget, publish, watch
+from store.changes import (
+    EXTERNAL,
+    ROUNDS_TO_WAIT,
+    Subscriptions,
+    Watch,
+    announce,
+    forget,
+    publish,
+    watch,
+)
 from store.database import LocalDatabase
 from store.engine import engine_for
 from store.group import Groups, Request
@@ -97,7 +106,7 @@ def test_a_watch_whose_database_goes_away_says_nothing_and_then_that_anything_ma
     changed = watch(engine_for(database_url), lambda: None)
     assert changed.topics() == (EXTERNAL,)
     database.run_now(_end_listeners)
-    seen = [changed.topics() for _ in range(4)]
+    seen = [changed.topics() for _ in range(2 * ROUNDS_TO_WAIT)]
     assert (EXTERNAL,) in seen
     assert set(seen) <= {(), (EXTERNAL,)}
 

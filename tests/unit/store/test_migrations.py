@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -11,8 +14,9 @@ from sqlalchemy import Engine, text
 
 from store import migrations
 from store.database import LocalDatabase
-from store.engine import StoreUnavailable, engine_for
+from store.engine import StoreError, StoreUnavailable, engine_for
 from store.schema import metadata
+from tests.postgres import Postgres
 
 
 def test_a_migrated_database_has_exactly_the_tables_of_the_schema(database: LocalDatabase) -> None:
@@ -53,3 +57,29 @@ def test_upgrading_twice_does_something_once(tmp_path: Path) -> None:
 def test_an_unreachable_database_is_told_in_a_sentence() -> None:
     with pytest.raises(StoreUnavailable, match="cannot do this now"):
         migrations.upgrade("postgresql+psycopg://nobody@127.0.0.1:1/nothing")
+
+
+def test_a_database_of_a_newer_program_is_refused_and_left_as_it_is(
+    database: LocalDatabase, database_url: str
+) -> None:
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StoreError, match="a newer program has migrated it"):
+        migrations.upgrade(database_url)
+    assert migrations.current(database.engine) == "9999"
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+
+
+def test_programs_that_upgrade_at_once_wait_for_each_other(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    name = f"upgraded_{uuid4().hex}"
+    for url in (f"sqlite:///{tmp_path / 'toneline.db'}", postgres.create(name)):
+        programs = [subprocess.Popen([sys.executable, "-c", _UPGRADE, url]) for _ in range(2)]
+        assert [program.wait() for program in programs] == [0, 0]
+        assert migrations.upgrade(url) is False
+    postgres.drop(name)
+
+
+_UPGRADE = "import sys; from store.migrations import upgrade; upgrade(sys.argv[1])"
