@@ -81,6 +81,22 @@ class CatalogueRow:
     licence_until: date | None
     audio: str
 
+    def tone(self, sound: str, duration_ms: int, title_sound: str | None) -> Tone:
+        """Return the published tone that this line and its sound files make."""
+        return Tone(
+            code=self.code,
+            title=self.title,
+            artist=self.artist,
+            sp=self.sp,
+            style=self.style,
+            prices=self.prices,
+            licence_until=self.licence_until,
+            state="published",
+            sound=sound,
+            duration_ms=duration_ms,
+            title_sound=title_sound,
+        )
+
 
 def read_catalogue(text: str, name: str) -> tuple[CatalogueRow, ...]:
     """Return the rows of a catalogue CSV (contract: UTF-8 text, header line).

@@ -98,18 +98,17 @@ def _tones(
     root = audio.resolve()
     for row in rows:
         known = present.get(row.code)
+        title_sound = _title_sound(row.title, sounds, language)
         recording = (audio / row.audio).resolve()
         if row.audio and not recording.is_relative_to(root):
             errors.append(f"{file.name}:{row.line}:audio: {row.audio}: lies outside {audio}")
         elif row.audio:
             try:
-                made.append(
-                    _tone(row, sounds, language, *import_sound(recording, sounds, row.code))
-                )
+                made.append(row.tone(*import_sound(recording, sounds, row.code), title_sound))
             except SoundUnreadable as error:
                 errors.append(f"{file.name}:{row.line}:audio: {row.audio}: {error}")
         elif known is not None:
-            made.append(_tone(row, sounds, language, known.sound, known.duration_ms))
+            made.append(row.tone(known.sound, known.duration_ms, title_sound))
         else:
             errors.append(f"{file.name}:{row.line}:audio: a new tone needs a recording")
     if errors:
@@ -117,21 +116,9 @@ def _tones(
     return made
 
 
-def _tone(row: CatalogueRow, sounds: Path, language: str, sound: str, duration_ms: int) -> Tone:
-    title_sound = f"titles/{language}/{Path(title_file(row.title)).stem}"
-    return Tone(
-        code=row.code,
-        title=row.title,
-        artist=row.artist,
-        sp=row.sp,
-        style=row.style,
-        prices=row.prices,
-        licence_until=row.licence_until,
-        state="published",
-        sound=sound,
-        duration_ms=duration_ms,
-        title_sound=title_sound if (sounds / f"{title_sound}.wav").exists() else None,
-    )
+def _title_sound(title: str, sounds: Path, language: str) -> str | None:
+    stem = f"titles/{language}/{Path(title_file(title)).stem}"
+    return stem if (sounds / f"{stem}.wav").exists() else None
 
 
 def shown(tone: Tone, sounds: Path) -> dict[str, Any]:

@@ -124,16 +124,4 @@ def _title_sound(title: str, sounds: Path, speech: Path, language: str) -> str |
 
 def _tone(row: CatalogueRow, stem: str, title_sound: str | None, sounds: Path) -> Tone:
     size = with_ending(sounds / stem, ".wav").stat().st_size - _WAV_HEADER_BYTES
-    return Tone(
-        code=row.code,
-        title=row.title,
-        artist=row.artist,
-        sp=row.sp,
-        style=row.style,
-        prices=row.prices,
-        licence_until=row.licence_until,
-        state="published",
-        sound=stem,
-        duration_ms=size * 1000 // (SAMPLE_BYTES * RATE_HZ),
-        title_sound=title_sound,
-    )
+    return row.tone(stem, size * 1000 // (SAMPLE_BYTES * RATE_HZ), title_sound)
