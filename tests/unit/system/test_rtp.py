@@ -71,6 +71,21 @@ def test_what_came_before_the_beginning_is_left_out() -> None:
     assert len(rtp.timeline([packet(0, 0.0)], 1.0)) == 0
 
 
+def test_a_pause_that_the_timestamps_leave_out_shows_in_the_time_of_arrival() -> None:
+    # as measured: Asterisk begins a second file 30 ms late and numbers it as if it had not
+    packets = [packet(0, 0.3), packet(1, 0.32), packet(2, 0.37), packet(3, 0.39)]
+    assert len(rtp.timeline(packets, 0.0)) == 2400 + 4 * 160
+    assert rtp.arrived_ms(packets, 0.0, 320) == 320
+    assert rtp.arrived_ms(packets, 0.0, 339) == 339
+    assert rtp.arrived_ms(packets, 0.0, 340) == 370
+    assert rtp.arrived_ms(packets, 0.0, 365) == 395
+
+
+def test_before_the_first_packet_nothing_is_moved() -> None:
+    assert rtp.arrived_ms([packet(0, 0.3)], 0.0, 100) == 100
+    assert rtp.arrived_ms([], 0.0, 100) == 100
+
+
 def ticks(sender: Sender, count: int) -> list[list[Packet]]:
     sent = [sender.tick(PCMA) for _ in range(count)]
     return [[p for d in datagrams if (p := rtp.parse(d, 0.0))] for datagrams in sent]

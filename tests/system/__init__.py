@@ -1,0 +1,1 @@
+"""Real parts: Asterisk, SIPp and PostgreSQL, started by the tests that use them."""

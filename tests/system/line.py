@@ -1,0 +1,243 @@
+"""The line itself, `toneline serve` as an operator starts it, with a settings file of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlencode
+
+from tests.system.asterisk import Address
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = (sys.executable, "-m", "toneline")
+FIRST_START_S = 300.0  # the sample's music is rendered once
+Settings = Mapping[str, Mapping[str, object]]
+
+
+class LineFailed(Exception):
+    """The line did not do what was asked; the sentence ends with its last words."""
+
+
+class Line:
+    """A context manager around one `toneline serve`; everything it writes is below ``folder``.
+
+    ``settings`` are laid over what a test needs (ports of its own, hours that never forbid).
+    ``sounds``: a folder that an earlier line has prepared, to start in seconds.
+    """
+
+    def __init__(
+        self, folder: Path, settings: Settings | None = None, *, sounds: Path | None = None
+    ) -> None:
+        self.folder = folder
+        self.sounds = sounds or folder / "var" / "sounds"
+        self.agi: Address = ("127.0.0.1", _free_port())
+        self._http = _free_port()
+        self._console = _free_port()
+        self._file = folder / "toneline.toml"
+        self._process: subprocess.Popen[str] | None = None
+        (folder / "var").mkdir(parents=True)
+        if sounds is not None:
+            (folder / "var" / "sounds").symlink_to(sounds)
+        self._file.write_text(_toml(self._sections(settings or {})), encoding="utf-8")
+
+    def __enter__(self) -> Line:
+        """Start it and wait for its `ready:`."""
+        with (self.folder / "log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    *("setpriv", "--pdeathsig", "KILL"),
+                    *(*PROGRAM, "serve", "--config", str(self._file)),
+                ],
+                cwd=ROOT,
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        if not self._wait_until_ready(self._process):
+            self.__exit__(None, None, None)
+            raise LineFailed(f"the line did not start: {self.log()[-3000:]}")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End it at once: calls that a test left are of no interest."""
+        if self._process is None:
+            return
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
+            if self._process.poll() is None:
+                self._process.send_signal(number)
+                try:
+                    self._process.wait(2)
+                except subprocess.TimeoutExpired:
+                    continue
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+    @property
+    def pid(self) -> int:
+        """The process that takes the calls."""
+        assert self._process is not None
+        return self._process.pid
+
+    def store_pid(self) -> int:
+        """The store process, a child of the line."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        for child in children:
+            if b"store" in Path(f"/proc/{child}/cmdline").read_bytes():
+                return int(child)
+        raise LineFailed("the line has no store process")
+
+    def end(self) -> None:
+        """Ask it to end, as an operator does: running calls are let finish."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+
+    def wait(self, timeout_s: float) -> int:
+        """Its status, once it has ended."""
+        assert self._process is not None
+        return self._process.wait(timeout_s)
+
+    # What an operator sees.
+
+    def command(self, *words: str) -> Any:
+        """What a `toneline` command prints as JSON."""
+        done = subprocess.run(
+            [*PROGRAM, *words, "--json", "--config", str(self._file)],
+            cwd=ROOT,
+            env=_environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise LineFailed(f"toneline {' '.join(words)}: {done.stderr[-2000:]}")
+        return json.loads(done.stdout)
+
+    def orders(self, number: str) -> list[dict[str, Any]]:
+        """A number's orders."""
+        found: list[dict[str, Any]] = self.command("orders", "--msisdn", number)
+        return found
+
+    def trace(self, number: str, *kinds: str) -> list[dict[str, Any]]:
+        """What happened to a number, only these kinds if any are named."""
+        found: list[dict[str, Any]] = self.command("trace", number)
+        return [happening for happening in found if not kinds or happening["kind"] in kinds]
+
+    def health(self) -> dict[str, Any]:
+        """The answer of /healthz, which has the same form when a service fails."""
+        try:
+            answer: dict[str, Any] = _get(f"http://127.0.0.1:{self._console}/healthz")
+        except urllib.error.HTTPError as error:
+            answer = json.load(error)
+        return answer
+
+    def log(self) -> str:
+        """Everything it logged so far."""
+        return (self.folder / "log").read_text(encoding="utf-8", errors="replace")
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The logged events of one name."""
+        lines = [line for line in self.log().splitlines() if line.startswith("{")]
+        return [event for line in lines if (event := json.loads(line)).get("event") == name]
+
+    # What a subscriber's telephone shows.
+
+    def messages(self, number: str, *, wait_s: float = 0.0, since: int = 0) -> list[dict[str, Any]]:
+        """The SMS that came to a number after the ``since``-th, waiting for the first."""
+        query = urlencode({"to": number, "since": since, "wait": wait_s})
+        found: list[dict[str, Any]] = _get(f"http://127.0.0.1:{self._http}/mt?{query}", wait_s)
+        return found
+
+    def text(self, number: str, text: str) -> list[dict[str, Any]]:
+        """Send the line an SMS; return what comes back."""
+        known = self.messages(number)
+        since = max((message["n"] for message in known), default=0)
+        body = {"from": number, "to": "12530019", "text": text}
+        _get(f"http://127.0.0.1:{self._http}/mo", 60, json.dumps(body).encode())
+        return self.messages(number, wait_s=20, since=since)
+
+    def wait_for(
+        self, condition: Callable[[], bool], sentence: str, timeout_s: float = 20.0
+    ) -> None:
+        """Look again until the condition holds. Raises LineFailed when it never does."""
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > deadline:
+                raise LineFailed(f"{sentence}: not in {timeout_s:g} s. {self.log()[-2000:]}")
+            time.sleep(0.1)
+
+    # The machinery.
+
+    def _sections(self, settings: Settings) -> Settings:
+        ours: dict[str, dict[str, object]] = {
+            "agi": {"listen": _endpoint(self.agi[1])},
+            "simulator": {"listen": _endpoint(_free_port()), "http": _endpoint(self._http)},
+            "console": {"listen": _endpoint(self._console)},
+            "paths": {"var": str(self.folder / "var")},
+            "policy": {"hangup_sms_hours": "", "hangup_sms_delay_s": 1},
+        }
+        for name, keys in settings.items():
+            ours[name] = {**ours.get(name, {}), **keys}
+        return ours
+
+    def _wait_until_ready(self, process: subprocess.Popen[str]) -> bool:
+        # A reader of its own: a line that hangs silently must not hang the test.
+        said: list[str] = []
+        assert process.stdout is not None
+        output = process.stdout
+        reader = threading.Thread(target=lambda: said.append(output.readline()), daemon=True)
+        reader.start()
+        reader.join(FIRST_START_S)
+        return bool(said) and said[0].startswith("ready:")
+
+
+def _toml(sections: Settings) -> str:
+    # JSON's strings, numbers, booleans and lists are TOML's too
+    return "\n".join(
+        f"[{name}]\n"
+        + "".join(
+            f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in keys.items()
+        )
+        for name, keys in sections.items()
+    )
+
+
+def _environment() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if not key.startswith("TONELINE_")}
+
+
+def _endpoint(port: int) -> str:
+    return f"tcp:{port}:interface=127.0.0.1"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _get(url: str, wait_s: float = 0.0, body: bytes | None = None) -> Any:
+    kind = {"Content-Type": "application/json"}
+    request = urllib.request.Request(url, data=body, headers=kind)  # noqa: S310  our own ports
+    with urllib.request.urlopen(request, timeout=wait_s + 20) as answer:  # noqa: S310  the same
+        return json.load(answer)
