@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from tests.system.asterisk_tree import AsteriskTree, find_tree
+from tests.system.asterisk_tree import AsteriskTree, unpack_tree
 
 SAMPLES = Path(__file__).parents[2] / "config" / "asterisk"
 SITE_FILES = ("extensions_site.conf", "pjsip_site.conf")
@@ -61,7 +61,7 @@ class Asterisk:
         extra_dialplan: str = "",
         tree: AsteriskTree | None = None,
     ) -> None:
-        self.tree = tree or find_tree()
+        self.tree = tree or unpack_tree()
         self.sounds = sounds
         self.folder = Path(tempfile.mkdtemp(prefix="asterisk-", dir="/tmp"))  # sockets: 108 bytes
         self.ami_port = _free_port(socket.SOCK_STREAM)
