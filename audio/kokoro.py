@@ -23,7 +23,7 @@ from audio.formats import RATE_HZ, Samples, from_samples, set_level, to_telephon
 _MODEL_PARTS = 4
 _MODEL_RATE_HZ = 24_000
 _STYLE_SIZE = 256
-_SPEED = 0.9  # as a telephone line speaks: half as many words misheard through A-law as at 1.0
+_SPEED = 0.9  # as a telephone line speaks: a third fewer syllables misheard than at 1.0
 _SENTENCE_GAP_S = 0.3
 _HEAD_S, _TAIL_S = 0.02, 0.06
 _AUDIBLE_DB = -42.0  # below a clip's loudest 10 ms; quieter at either end is silence to be cut

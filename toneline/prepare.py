@@ -101,9 +101,11 @@ def _read_branches(file: Path) -> BranchTable:
 
 
 def _install_prompts(places: Places, prompts: PromptBook) -> None:
-    prompt_files.install(
+    installed = prompt_files.install(
         places.language, places.rendered_prompts, places.recorded_prompts, places.sounds
     )
+    for problem in installed.problems:
+        log.error("prompt_not_installed", reason=problem)
     missing = prompt_files.absent(prompts.needed(), places.sounds)
     if missing:
         log.error("prompts_missing", count=len(missing), first=missing[0])
