@@ -20,10 +20,14 @@ from tests.system.rtp import FRAME_SAMPLES, SAMPLES_PER_S, Samples
 
 Floats = npt.NDArray[np.float32]
 QUERY_SAMPLES = 800
+LEAST_QUERY_SAMPLES = 320  # less than 40 ms between two holes is no syllable: it is left out
 AUDIBLE_RMS = 60.0  # of 32768; G.711's quietest step is 8
-SAME = 0.95  # normalised correlation; A-law costs 0.0001, other vowels of a voice reach 0.9
+# Normalised correlation. A-law costs 0.0001; another vowel of the same voice reaches 0.991.
+FOUND = 0.995  # a place in a file, by a tenth of a second or what a hole left of it
+SAME = 0.95  # a frame where it is expected
 PATIENCE_FRAMES = 3  # frames that disagree before a file counts as left
-JOIN_MS = 200
+LOST_MS = 200  # so much of a file may be lost in a hole
+LONGEST_HOLE_MS = 1000
 UNKNOWN = "?"
 BLOCK = 1 << 15
 
@@ -65,13 +69,14 @@ def recognise(audio: Samples, library: Library) -> list[Heard]:
     position = 0
     while (start := _next_audible(recording, position)) is not None:
         match = _best_match(recording, start, library)
-        if match is None:
-            end = start + QUERY_SAMPLES
-            heard = Heard(UNKNOWN, _ms(start), _ms(min(end, len(audio))), 0, 0, 0.0)
-        else:
-            heard, end = _follow(recording, start, position, match, library)
-        found.append(heard)
-        position = end
+        if match is not None:
+            heard, position = _follow(recording, start, position, match, library)
+            found.append(heard)
+            continue
+        length = _unbroken(recording, start)
+        if length >= LEAST_QUERY_SAMPLES:
+            found.append(Heard(UNKNOWN, _ms(start), _ms(start + length), 0, 0, 0.0))
+        position = start + max(length, FRAME_SAMPLES)
     return _joined(found)
 
 
@@ -122,18 +127,25 @@ class Library:
         view = np.lib.stride_tricks.sliding_window_view(padded, BLOCK)[:: self._step]
         self._spectrum = np.fft.rfft(view, axis=1)
         energy = np.concatenate([[0.0], np.cumsum(padded.astype(np.float64) ** 2)])
-        window = energy[QUERY_SAMPLES:] - energy[:-QUERY_SAMPLES]
-        self._norm = np.sqrt(np.maximum(window, AUDIBLE_RMS**2)).astype(np.float32)
+        self._energy = energy
+        self._norm = self._norms(QUERY_SAMPLES)
+
+    def _norms(self, length: int) -> Floats:
+        """The norm of every stretch of this length, with a floor that keeps silence silent."""
+        window = self._energy[length:] - self._energy[:-length]
+        norms: Floats = np.sqrt(np.maximum(window, AUDIBLE_RMS**2)).astype(np.float32)
+        return norms
 
     def find(self, query: Floats) -> list[_Match]:
-        """Places that correlate with ``query`` (QUERY_SAMPLES long), best first, at most eight."""
+        """Places that correlate with ``query`` (QUERY_SAMPLES at most), the best eight in order."""
         spectrum = np.conj(np.fft.rfft(query, BLOCK))
         score = np.fft.irfft(self._spectrum * spectrum, BLOCK, axis=1)[:, : self._step].ravel()
-        score = score / (self._norm[: len(score)] * max(float(np.linalg.norm(query)), 1.0))
+        norm = self._norm if len(query) == QUERY_SAMPLES else self._norms(len(query))
+        score = score / (norm[: len(score)] * max(float(np.linalg.norm(query)), 1.0))
         matches: list[_Match] = []
         while len(matches) < 8:
             best = int(np.argmax(score))
-            if score[best] < SAME:
+            if score[best] < FOUND:
                 break
             which = int(np.searchsorted(self._starts, best, "right")) - 1
             offset = best - int(self._starts[which]) - QUERY_SAMPLES
@@ -144,10 +156,10 @@ class Library:
 
 def _best_match(recording: Floats, start: int, library: Library) -> _Match | None:
     """Of the places that fit here the one that fits longest, then best, then the earliest."""
-    query = np.zeros(QUERY_SAMPLES, np.float32)
-    piece = recording[start : start + QUERY_SAMPLES]
-    query[: len(piece)] = piece
-    matches = library.find(query)
+    length = _unbroken(recording, start)
+    if length < LEAST_QUERY_SAMPLES:
+        return None
+    matches = library.find(recording[start : start + length])
 
     def reach(match: _Match) -> int:
         first, offset = _on_grid(start, match)
@@ -206,9 +218,25 @@ def _agreement(recording: Floats, sound: Floats) -> int:
     return (int(good[-1]) + 1) * FRAME_SAMPLES if len(good) else 0
 
 
+def _unbroken(recording: Floats, start: int) -> int:
+    """How many samples from here on came without a hole, QUERY_SAMPLES at most.
+
+    A hole is where nothing came at all: samples that are exactly zero, which A-law never is.
+    """
+    piece = recording[start : start + QUERY_SAMPLES]
+    frames = len(piece) - FRAME_SAMPLES + 1
+    if frames <= 0:
+        return len(piece)
+    nothing = np.convolve(piece == 0, np.ones(FRAME_SAMPLES, np.int32), "valid") == FRAME_SAMPLES
+    return int(np.argmax(nothing)) if nothing.any() else len(piece)
+
+
 def _next_audible(recording: Floats, position: int) -> int | None:
     loud = np.flatnonzero(_frame_rms(recording[position:]) > AUDIBLE_RMS)
-    return position + int(loud[0]) * FRAME_SAMPLES if len(loud) else None
+    if not len(loud):
+        return None
+    start = position + int(loud[0]) * FRAME_SAMPLES
+    return start + int(np.argmax(recording[start:] != 0))  # a hole may end within the frame
 
 
 def _frame_rms(recording: Floats) -> Floats:
@@ -231,9 +259,12 @@ def _joined(found: list[Heard]) -> list[Heard]:
 
 
 def _continues(last: Heard, heard: Heard) -> bool:
-    if last.name != heard.name or heard.from_ms - last.until_ms > JOIN_MS:
+    hole_ms = heard.from_ms - last.until_ms
+    if last.name != heard.name or hole_ms > LONGEST_HOLE_MS:
         return False
-    return last.name == UNKNOWN or -40 <= heard.file_from_ms - last.file_until_ms <= JOIN_MS
+    if last.name == UNKNOWN:
+        return hole_ms <= LOST_MS
+    return -40 <= heard.file_from_ms - last.file_until_ms <= LOST_MS
 
 
 def _ms(samples: int) -> int:

@@ -64,7 +64,7 @@ def timeline(packets: list[Packet], start_s: float) -> Samples:
     """What was heard from ``start_s`` on; where nothing came there is silence (zeros).
 
     A packet stands where its RTP timestamp puts it, so a late one makes no hole in a file; where
-    timestamps jump against the clock by more than 0.2 s, the clock counts. Asterisk's timestamps
+    timestamps jump against the clock by more than 2 s, the clock counts. Asterisk's timestamps
     leave out the short time between two files, so later places are too early by some 20 ms a file:
     ``arrived_ms`` tells when a place was really heard.
     """
@@ -97,17 +97,28 @@ def _placed(packets: list[Packet], start_s: float) -> list[tuple[int, Packet]]:
     position = length = 0
     for packet in packets:
         arrived = round((packet.at_s - start_s) * SAMPLES_PER_S)
-        if previous is None or packet.ssrc != previous.ssrc:
+        if previous is None:
             position = arrived
+        elif _starts_anew(previous, packet):
+            position = max(position + length, arrived)
         else:
-            step = (packet.timestamp - previous.timestamp + 2**31) % 2**32 - 2**31
+            step = _step(previous, packet)
             # Asterisk advances the timestamp of a file's last, shorter frame by that frame's length
             position += length if abs(step - length) < FRAME_SAMPLES else step
-            if abs(position - arrived) > SAMPLES_PER_S // 5:
-                position = arrived
         previous, length = packet, len(packet.payload)
         placed.append((position, packet))
     return placed
+
+
+def _starts_anew(previous: Packet, packet: Packet) -> bool:
+    if packet.ssrc != previous.ssrc:
+        return True
+    by_clock = (packet.at_s - previous.at_s) * SAMPLES_PER_S
+    return abs(_step(previous, packet) - by_clock) > 2 * SAMPLES_PER_S
+
+
+def _step(previous: Packet, packet: Packet) -> int:
+    return (packet.timestamp - previous.timestamp + 2**31) % 2**32 - 2**31
 
 
 class Sender:

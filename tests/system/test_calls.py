@@ -333,7 +333,8 @@ def test_in_early_media_the_key_that_orders_makes_the_line_answer_first(
         call.hang_up()
     assert answered >= key.down_s
     offered = [h.from_ms for h in early_line.heard(call) if h.name == prompt("offer_title")]
-    assert offered[0] >= answered * 1000
+    # The answer and the first packet after it come on two sockets: either may be read first.
+    assert offered[0] >= answered * 1000 - 20
     assert [order["tone_code"] for order in early_line.line.orders(caller)] == [SONG]
 
 

@@ -104,6 +104,24 @@ def test_a_hole_of_the_network_does_not_make_two_of_one() -> None:
     assert heard.until_ms == pytest.approx(3120, abs=25)
 
 
+def test_a_stream_full_of_holes_is_still_one_hearing() -> None:
+    # as measured on a starved machine: runs of one to six packets, up to 0.6 s of nothing between
+    runs, holes = (3, 1, 6, 2, 5, 1, 20), (2000, 1230, 1300, 1000, 5000, 2500, 400)
+    pieces, at = [], 0
+    for frames, hole in zip(runs, holes, strict=True):
+        samples = through_alaw(SONG[at : at + frames * 160])
+        pieces += [samples, np.zeros(hole, np.int16)]
+        at += frames * 160
+    (heard,) = recognised(np.concatenate(pieces), SOUNDS)
+    assert (heard.name, heard.file_from_ms, heard.file_until_ms) == ("song", 0, 760)
+
+
+def test_a_quiet_beginning_is_found() -> None:
+    quiet = noise(1.0, 6, peak=300)
+    (heard,) = recognised(call(silence(1000), quiet, silence(1000)), {"quiet": quiet})
+    assert heard.file_from_ms == 0
+
+
 def test_the_same_file_again_is_a_second_hearing() -> None:
     found = recognised(call(MENU, silence(160), MENU), SOUNDS)
     assert [(heard.name, heard.file_from_ms) for heard in found] == [("menu", 0), ("menu", 0)]

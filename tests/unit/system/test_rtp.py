@@ -51,10 +51,18 @@ def test_a_pause_is_as_long_as_the_timestamps_say() -> None:
     assert np.flatnonzero(audio)[160] == 8000
 
 
+def test_packets_held_up_and_sent_in_a_burst_do_not_overlap() -> None:
+    # as measured on a starved machine: 0.6 s of nothing, then what was owed at once
+    burst = [packet(0, 0.0), packet(1, 0.02), *(packet(n, 0.6) for n in range(2, 32))]
+    audio = rtp.timeline(burst, 0.0)
+    assert len(audio) == 32 * 160
+    assert audio.all()
+
+
 @pytest.mark.parametrize("second", [{"timestamp": 900000}, {"timestamp": 160, "ssrc": 2}])
 def test_where_timestamps_start_anew_the_clock_counts(second: dict[str, int]) -> None:
-    audio = rtp.timeline([packet(0, 0.0), packet(1, 1.0, **second)], 0.0)
-    assert np.flatnonzero(audio)[160] == 8000
+    audio = rtp.timeline([packet(0, 0.0), packet(1, 3.0, **second)], 0.0)
+    assert np.flatnonzero(audio)[160] == 24000
 
 
 def test_a_files_shorter_last_packet_follows_without_overlap() -> None:
