@@ -13,7 +13,7 @@ from datetime import timedelta
 from twisted.internet.defer import Deferred
 
 from catalog.tones import Tone
-from ivr.call import UNNOTICED_S, Call
+from ivr.call import Call
 from ivr.patience import Bell, Pending
 from ivr.prompts import SENTENCES
 from ordering import orders, outbox
@@ -44,15 +44,15 @@ async def place(call: Call, tone: Tone, request: OrderRequest) -> str:
     until_s = call.line.reactor.seconds() + ANSWER_S
     call.has_ordered = True
     call.placed[tone.code] = "order_accepted"
-    placing = Pending(
-        Deferred.fromCoroutine(_store(call, tone, wish)),
+    fate = Pending(
+        Deferred.fromCoroutine(_fate(call, tone, wish, until_s)),
         call.line.reactor,
         _failed(call, request.order_id),
     )
-    if not await placing.within(UNNOTICED_S) or isinstance(placing.result, Placed):
-        await call.hear("ordering_wait")
-        await placing.within(_left(call, until_s))
-    sentence = await _result(call, wish, placing, until_s)
+    # Said while the store works: a caller who waits for a commit in silence is not listened to.
+    await call.hear("ordering_wait")
+    await fate.within(_left(call, until_s))
+    sentence = _known_so_far(wish, fate)
     if sentence in {"ordered", "order_accepted"}:
         call.placed[tone.code] = sentence
     else:
@@ -91,19 +91,21 @@ async def _store(call: Call, tone: Tone, wish: _Wish) -> Placed | OrderRefused:
         pause_s = min(2 * pause_s, STORE_RETRY_MOST_S)
 
 
-async def _result(
-    call: Call, wish: _Wish, placing: Pending[Placed | OrderRefused], until_s: float
-) -> str:
-    """Return the sentence about an order: success only when the tone is the subscriber's."""
-    if not placing.done:
-        # What the store was asked to do it may still do; else nothing is placed, and nothing will.
-        wish.is_given_up = not wish.is_asked
-        return "order_accepted" if wish.is_asked else "order_failed"
-    if isinstance(placing.result, OrderRefused):
-        return refusal(placing.result.reason)
-    if placing.result is None:
-        return "order_failed"
+async def _fate(call: Call, tone: Tone, wish: _Wish, until_s: float) -> str:
+    """Place the order and see it provisioned; return the sentence about what became of it."""
+    placed = await _store(call, tone, wish)
+    if isinstance(placed, OrderRefused):
+        return refusal(placed.reason)
     return await _provisioned(call, wish.request.order_id, until_s)
+
+
+def _known_so_far(wish: _Wish, fate: Pending[str]) -> str:
+    """Return the sentence for a caller who has waited long enough."""
+    if fate.done:
+        return fate.result or "order_failed"
+    # What the store was asked to do it may still do; else nothing is placed, and nothing will.
+    wish.is_given_up = not wish.is_asked
+    return "order_accepted" if wish.is_asked else "order_failed"
 
 
 async def _provisioned(call: Call, order_id: str, until_s: float) -> str:

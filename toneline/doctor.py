@@ -150,9 +150,8 @@ def _programs() -> Iterator[Finding]:
     found = shutil.which("ffmpeg")
     yield Finding(
         "ffmpeg",
-        found is not None,
-        found or "not installed; only imports of mp3, m4a, flac and the like need it",
-        "apt-get install ffmpeg",
+        True,
+        found or "not installed; imports of mp3 and flac need it: apt-get install ffmpeg",
     )
 
 

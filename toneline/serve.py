@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import time
@@ -70,6 +71,14 @@ def _ready_line(settings: Settings) -> str:
     )
 
 
+def _collect_seldom() -> None:
+    # A full collection stalls every call for some 150 ms (p99 of the turnaround 62 ms instead of
+    # 3.3 with 500 calls): what is here now stays for good, and what comes later is small.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
 class Process:
     """The services and the reactor that runs them, from the first to the last."""
 
@@ -115,6 +124,7 @@ class Process:
             log.exception("cannot_start")
             self._fail(f"cannot start: {error}")
         else:
+            _collect_seldom()
             sys.stdout.write(f"{self._ready_line}\n")
             sys.stdout.flush()
 
