@@ -72,8 +72,8 @@ def throw_at(address: tuple[str, int], data: bytes) -> None:
             connection.shutdown(socket.SHUT_WR)
             while connection.recv(4096):
                 pass
-        except (ConnectionError, TimeoutError):
-            pass
+        except OSError:
+            pass  # it was closed on us, as garbage deserves
 
 
 def test_a_broken_settings_file_is_refused_with_every_error(tmp_path: Path) -> None:
