@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from audio.formats import FIRST_SECONDS
 from catalog.tones import Tone
 from ivr.prompts import PromptBook
 
@@ -329,7 +330,7 @@ def text_of(book: PromptBook, tones: Iterable[Tone], sounds: str) -> Text:
     known: dict[str, str] = {}
     for tone in tones:
         known[tone.sound] = f"{_MUSIC} {tone.title}"
-        known[f"{tone.sound}-first"] = f"{_MUSIC} {tone.title} …"
+        known[tone.sound + FIRST_SECONDS] = f"{_MUSIC} {tone.title} …"
         if tone.title_sound:
             known[tone.title_sound] = f"《{tone.title}》"
 
