@@ -9,12 +9,10 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import itemgetter
 
 from catalog.tones import Tone
 from ordering.records import Preview
-
-_to_json = json.JSONEncoder(ensure_ascii=False).encode
-
 
 @dataclass(slots=True)
 class _Hearing:
@@ -81,10 +79,9 @@ class CallRecord:
         longest = max(heard, key=lambda code: heard[code])
         return tones[longest], heard[longest]
 
-    def events(self) -> tuple[tuple[int, str, str], ...]:
-        """Return all events in order of time."""
-        ordered = sorted(self._events, key=lambda event: event[0])
-        return tuple((ms, kind, _to_json(said)) for ms, kind, said in ordered)
+    def events(self) -> str:
+        """Return all events in order of time, as JSON: [ms since the start, kind, {detail}]."""
+        return json.dumps(sorted(self._events, key=itemgetter(0)), ensure_ascii=False)
 
     def previews(self) -> tuple[Preview, ...]:
         """Return each hearing of a tone, numbered from 1."""

@@ -16,7 +16,7 @@ from twisted.internet.defer import CancelledError
 from ivr.agi import LocalProtocolError
 from ivr.call import Call, Line, begin
 from ivr.channel import CallerHungUp, CallTooLong, Channel, CommandRefused, SoundMissing
-from ivr.messages import hangup_sms, objection
+from ivr.messages import hangup_sms, no_hangup_sms
 from ivr.places import Menu, Place, code_place
 from ordering import contact, records
 
@@ -137,8 +137,6 @@ async def _note_end(call: Call, outcome: str) -> None:
     offer = _owed(call, ended.ended_at)
     storing = line.database.run(records.call_ended, ended, offer)
     writing = call.pending(storing, "call_not_recorded")
-    if offer is None:
-        _withdraw_offers(call, ended.ended_at)
     line.log.info(
         "call_ended",
         call_id=call.call_id,
@@ -158,14 +156,4 @@ def _owed(call: Call, ended_at: datetime) -> contact.Offer | None:
         return hangup_sms(call, ended_at)
     except Exception as error:  # noqa: BLE001  the edge of a call
         call.line.log.exception("hangup_sms_failed", call_id=call.call_id, reason=repr(error))
-        return None
-
-
-def _withdraw_offers(call: Call, ended_at: datetime) -> None:
-    """Take back what an earlier call was owed, if this one's caller wants none."""
-    reason = objection(call)
-    if call.caller.msisdn is not None and reason is not None:
-        withdrawing = call.line.database.run(
-            contact.withdraw_offers, call.caller.msisdn, reason, ended_at
-        )
-        call.pending(withdrawing, "offer_not_withdrawn")
+        return no_hangup_sms(call)

@@ -37,12 +37,18 @@ def hangup_sms(call: Call, ended_at: datetime) -> Offer | None:
     """Return the hang-up SMS for the tone heard longest, with the call's own objection to it."""
     heard = call.record.heard_longest()
     if call.caller.msisdn is None or heard is None or heard[1] < HEARD_ENOUGH_MS:
-        return None
+        return no_hangup_sms(call)
     due_at = ended_at + timedelta(seconds=call.line.policy.hangup_sms_delay_s)
     message = _message(
         call, heard[0], call.caller.msisdn, "offer", HANGUP_SMS, due_at, HANGUP_SMS_LIFE
     )
     return Offer(message, objection(call))
+
+
+def no_hangup_sms(call: Call) -> Offer | None:
+    """Return the call's objection alone, which an earlier call's SMS falls to as well."""
+    reason = objection(call)
+    return None if reason is None else Offer(None, reason)
 
 
 def objection(call: Call) -> str | None:

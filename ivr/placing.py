@@ -93,10 +93,15 @@ async def _store(call: Call, tone: Tone, wish: _Wish) -> Placed | OrderRefused:
 
 async def _fate(call: Call, tone: Tone, wish: _Wish, until_s: float) -> str:
     """Place the order and see it provisioned; return the sentence about what became of it."""
-    placed = await _store(call, tone, wish)
-    if isinstance(placed, OrderRefused):
-        return refusal(placed.reason)
-    return await _provisioned(call, wish.request.order_id, until_s)
+    changed = Bell(call.line.reactor)
+    unsubscribe = call.line.database.on_change(f"order:{wish.request.order_id}", changed.ring)
+    try:
+        placed = await _store(call, tone, wish)
+        if isinstance(placed, OrderRefused):
+            return refusal(placed.reason)
+        return await _provisioned(call, placed, changed, until_s)
+    finally:
+        unsubscribe()
 
 
 def _known_so_far(wish: _Wish, fate: Pending[str]) -> str:
@@ -108,23 +113,21 @@ def _known_so_far(wish: _Wish, fate: Pending[str]) -> str:
     return "order_accepted" if wish.is_asked else "order_failed"
 
 
-async def _provisioned(call: Call, order_id: str, until_s: float) -> str:
+async def _provisioned(call: Call, placed: Placed, changed: Bell, until_s: float) -> str:
+    """Wait until the order that was placed is provisioned; `changed` rings when it may be."""
     database, reactor = call.line.database, call.line.reactor
-    changed = Bell(reactor)
-    unsubscribe = database.on_change(f"order:{order_id}", changed.ring)
-    try:
-        while True:
-            looking = Pending(database.run(orders.state_of, order_id), reactor, _ignored)
-            await looking.within(_left(call, until_s))
-            if looking.result in _DONE:
-                return "ordered"
-            if looking.result in _LOST:
-                return "order_failed"
-            left_s = _left(call, until_s)
-            if not left_s or not await changed.wait(left_s):
-                return "order_accepted"
-    finally:
-        unsubscribe()
+    state: str | None = placed.state
+    while True:
+        if state in _DONE:
+            return "ordered"
+        if state in _LOST:
+            return "order_failed"
+        left_s = _left(call, until_s)
+        if not left_s or not await changed.wait(left_s):
+            return "order_accepted"
+        looking = Pending(database.run(orders.state_of, placed.order_id), reactor, _ignored)
+        await looking.within(_left(call, until_s))
+        state = looking.result
 
 
 def _left(call: Call, until_s: float) -> float:

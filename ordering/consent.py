@@ -15,6 +15,7 @@ from sqlalchemy import Connection, bindparam, func, select, update
 
 from ordering.prices import Tier
 from store.once import insert_once
+from store.schema import OPEN
 from store.schema import question as table
 
 Answered = Literal["confirmed", "declined", "replaced"]
@@ -78,7 +79,7 @@ _ANSWER = (
 )
 _EXPIRE = (
     update(table)
-    .where(table.c.state == "open", table.c.expires_at <= bindparam("now"))
+    .where(OPEN, table.c.expires_at <= bindparam("now"))
     .values(state="expired")
 )
 

@@ -31,9 +31,12 @@ class ContactPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A hang-up SMS as its call leaves it; `forbidden_by` is that call's own reason against it."""
+    """A hang-up SMS as its call leaves it; `forbidden_by` is that call's own reason against it.
 
-    message: outbox.Message
+    Without a `message` the reason alone stands, against what an earlier call left.
+    """
+
+    message: outbox.Message | None
     forbidden_by: str | None
 
 
@@ -95,14 +98,17 @@ _PUT_OFF = (
 )
 
 
-def plan_offer(connection: Connection, offer: Offer, now: datetime) -> None:
+def plan_offer(connection: Connection, msisdn: str, offer: Offer, now: datetime) -> None:
     """Let the hang-up SMS wait for its time, in place of an older one of that number.
 
     One that its call forbids is recorded as dropped, and takes the older one with it: it is the
     same person's later word.
     """
     message, reason = offer.message, offer.forbidden_by
-    withdraw_offers(connection, message.msisdn, reason or "replaced", now, but=message.mt_id)
+    but = "" if message is None else message.mt_id
+    withdraw_offers(connection, msisdn, reason or "replaced", now, but)
+    if message is None:
+        return
     if reason is None:
         outbox.put(connection, message, now)
     else:

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, and_, bindparam, or_, select, update
+from sqlalchemy import Connection, bindparam, or_, select, update
 
 from ordering import contact, outbox
 from store.once import insert_once
+from store.schema import WAITING, outbox_part, receipt
 from store.schema import outbox as table
-from store.schema import outbox_part, receipt
 
 FINAL_STATES = frozenset({"DELIVRD", "EXPIRED", "DELETED", "UNDELIV", "REJECTD"})
 """Receipt states after which no other counts (SMPP 3.4 section 5.2.28)."""
@@ -56,17 +56,24 @@ class Report:
 _CANDIDATES = (
     select(*(table.c[field] for field in outbox.Message.__slots__))
     .where(
+        WAITING,
         table.c.message_class == bindparam("message_class"),
+        table.c.state == "due",
         table.c.due_at <= bindparam("now"),
-        or_(
-            table.c.state == "due",
-            and_(table.c.state == "claimed", table.c.claimed_by == bindparam("claimant")),
-        ),
     )
-    # What this claim has already (`claimed`) before what waits (`due`).
-    .order_by(table.c.state, table.c.due_at, table.c.mt_id)
+    .order_by(table.c.due_at, table.c.mt_id)
     .limit(bindparam("room"))
     .with_for_update(skip_locked=True)
+)
+_CLAIMED = (
+    select(*(table.c[field] for field in outbox.Message.__slots__))
+    .where(
+        WAITING,
+        table.c.message_class.in_(outbox.CLASSES),
+        table.c.state == "claimed",
+        table.c.claimed_by == bindparam("claimant"),
+    )
+    .order_by(table.c.due_at, table.c.mt_id)
 )
 _CLAIM = (
     update(table)
@@ -89,12 +96,12 @@ def claim(
     `contact.may_send` refuses, is dropped with its reason. A `claimant` is one claim of one host:
     claiming again by the same word returns the same messages.
     """
-    messages: list[outbox.Message] = []
+    messages = _claimed(connection, claimant)
     dropped = 0
     for message_class in outbox.CLASSES:
         while len(messages) < room:
             wanted = room - len(messages)
-            found = _candidates(connection, message_class, claimant, wanted, now)
+            found = _candidates(connection, message_class, wanted, now)
             chosen = list(_sendable(connection, found, policy, now))
             _lease(connection, chosen, claimant, now + lease)
             messages += chosen
@@ -105,10 +112,16 @@ def claim(
     return Claimed(tuple(messages), dropped)
 
 
+def _claimed(connection: Connection, claimant: str) -> list[outbox.Message]:
+    rows = connection.execute(_CLAIMED, {"claimant": claimant})
+    messages = [outbox.Message(*row) for row in rows]
+    return sorted(messages, key=lambda message: outbox.CLASSES.index(message.message_class))
+
+
 def _candidates(
-    connection: Connection, message_class: str, claimant: str, room: int, now: datetime
+    connection: Connection, message_class: str, room: int, now: datetime
 ) -> tuple[outbox.Message, ...]:
-    values = {"message_class": message_class, "claimant": claimant, "room": room, "now": now}
+    values = {"message_class": message_class, "room": room, "now": now}
     return tuple(outbox.Message(*row) for row in connection.execute(_CANDIDATES, values))
 
 
@@ -190,7 +203,10 @@ def released(connection: Connection, mt_id: str, again_at: datetime) -> None:
 
 
 _STALE = select(table.c.mt_id, table.c.message_class).where(
-    table.c.state == "claimed", table.c.claimed_until < bindparam("now")
+    WAITING,
+    table.c.message_class.in_(outbox.CLASSES),
+    table.c.state == "claimed",
+    table.c.claimed_until < bindparam("now"),
 )
 
 

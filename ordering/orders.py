@@ -365,7 +365,6 @@ def provisioned(
         if connection.execute(_PROVISION, values).rowcount:
             record(connection, now, order.msisdn, "provision", {"state": "provisioned"}, order)
             announce(connection, f"order:{order.order_id}")
-    announce(connection, "orders")
 
 
 def captured(connection: Connection, done: Sequence[Order], now: datetime) -> None:
@@ -376,11 +375,16 @@ def captured(connection: Connection, done: Sequence[Order], now: datetime) -> No
             record(connection, now, order.msisdn, "charge", {"fen": order.pays_fen}, order)
 
 
+_RELEASE = (
+    update(table)
+    .where(table.c.next_at.is_not(None), table.c.claimed_until < bindparam("now"))
+    .values(claimed_by=None, claimed_until=None)
+)
+
+
 def release_stale_claims(connection: Connection, now: datetime) -> int:
     """Free orders whose host died while it held them; return how many."""
-    return connection.execute(
-        update(table).where(table.c.claimed_until < now).values(claimed_by=None, claimed_until=None)
-    ).rowcount
+    return connection.execute(_RELEASE, {"now": now}).rowcount
 
 
 # ---------------------------------------------------------------- taking back

@@ -42,7 +42,7 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class CallEnded:
-    """A whole call. `events` are (ms since its start, kind, detail), in order of time."""
+    """A whole call. `events` is JSON: [ms since its start, kind, {detail}], in order of time."""
 
     call_id: str
     msisdn: str | None
@@ -52,7 +52,7 @@ class CallEnded:
     answered_at: datetime | None
     ended_at: datetime
     outcome: str
-    events: tuple[tuple[int, str, str], ...]
+    events: str
     previews: tuple[Preview, ...]
 
 
@@ -86,7 +86,7 @@ def call_ended(connection: Connection, ended: CallEnded, offer: contact.Offer | 
             "answered": ended.answered_at,
             "ended": ended.ended_at,
             "how": ended.outcome,
-            "log": json.dumps(ended.events, ensure_ascii=False),
+            "log": ended.events,
         },
     )
     if not finished.rowcount:
@@ -107,10 +107,12 @@ def call_ended(connection: Connection, ended: CallEnded, offer: contact.Offer | 
                 for heard in ended.previews
             ],
         )
-    if offer is not None:
-        contact.plan_offer(connection, offer, ended.ended_at)
-    elif ended.msisdn is not None:
+    if ended.msisdn is None:
+        return
+    if offer is None:
         contact.put_off_offer(connection, ended.msisdn, ended.ended_at)
+    else:
+        contact.plan_offer(connection, ended.msisdn, offer, ended.ended_at)
 
 
 def _call(of: CallStarted | CallEnded) -> dict[str, object]:
@@ -156,9 +158,9 @@ def _calls(connection: Connection, msisdn: str) -> Iterator[Happening]:
     for row in connection.execute(select(call).where(call.c.msisdn == msisdn)):
         detail = {"dialled": row.dialled, "branch": row.branch}
         yield Happening(row.started_at, "call_started", row.call_id, row.call_id, detail=detail)
-        for number, (ms, kind, said) in enumerate(json.loads(row.events or "[]"), start=1):
+        for number, (ms, kind, detail) in enumerate(json.loads(row.events or "[]"), start=1):
             at = row.started_at + timedelta(milliseconds=ms)
-            yield Happening(at, kind, f"{row.call_id}.{number}", row.call_id, detail=_detail(said))
+            yield Happening(at, kind, f"{row.call_id}.{number}", row.call_id, detail=detail)
         if row.ended_at is not None:
             detail = {"outcome": row.outcome, "answered_at": _text(row.answered_at)}
             yield Happening(row.ended_at, "call_ended", row.call_id, row.call_id, detail=detail)

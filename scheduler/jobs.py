@@ -49,7 +49,7 @@ async def fulfil_due(
         if owned:
             await _each(operator.capture, owned)
             await database.run(orders.captured, owned, now())
-        if not due:
+        if len(due) < BATCH and (undo_min or not confirmed):
             return taken
 
 

@@ -58,7 +58,7 @@ class Outcome:
 class MtService(Service):
     """Sends what waits in the outbox while the bind has room.
 
-    `wake` is given to the bind as its `on_ready`, `receipt` as its `on_receipt`.
+    `room` is given to the bind as its `on_ready`, `receipt` as its `on_receipt`.
     """
 
     def __init__(
@@ -81,6 +81,7 @@ class MtService(Service):
         self._bind: Bind | None = None
         self._draining = False
         self._again = False
+        self._has_more = True  # the outbox may hold what there was no room for
         self._under_way = 0
         self._reference = 0
         self._poll = LoopingCall(self.wake)
@@ -118,6 +119,11 @@ class MtService(Service):
             self._draining = True
             Deferred.fromCoroutine(self._drain()).addErrback(_failed)
 
+    def room(self) -> None:
+        """There is room in the bind again: look into the outbox if something was left in it."""
+        if self._has_more:
+            self.wake()
+
     async def _drain(self) -> None:
         try:
             while self.running and self._again:
@@ -132,6 +138,7 @@ class MtService(Service):
     async def _claim_and_submit(self) -> None:
         room = 0 if self._bind is None else min(self._bind.free(), MOST_A_CLAIM)
         if self._bind is None or room == 0:
+            self._has_more = True
             return
         claimant = f"{self._host[:31]}/{self._new_id()}"
         claimed = await self._database.run(
@@ -140,8 +147,9 @@ class MtService(Service):
         for message in claimed.messages:
             self._under_way += 1
             Deferred.fromCoroutine(self._send(self._bind, message)).addErrback(_failed)
-        # A full claim may have left something behind; so may one that only found what to drop.
-        self._again = self._again or len(claimed.messages) == room
+        # A full claim may have left something behind, also one that found much to drop.
+        self._has_more = len(claimed.messages) + claimed.dropped >= room
+        self._again = self._again or self._has_more
 
     async def _send(self, bind: Bind, message: outbox.Message) -> None:
         try:

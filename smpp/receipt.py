@@ -133,12 +133,13 @@ def _error(code: bytes | None, word: str) -> str:
 
 def _time(digits: str, zone: tzinfo) -> datetime | None:
     """Read YYMMDDhhmm[ss] or YYYYMMDDhhmm[ss]; anything else is no time."""
-    form = {10: "%y%m%d%H%M", 12: "%y%m%d%H%M%S", 14: "%Y%m%d%H%M%S"}.get(len(digits))
-    if form is None or not digits.isdecimal():
+    if len(digits) not in (10, 12, 14) or not digits.isascii() or not digits.isdecimal():
         return None
-    if len(digits) == 12 and int(digits[2:4]) > 12:
-        form = "%Y%m%d%H%M"  # read the other way its month would be the year's last two digits
+    # Of 12 digits: read the other way a year's last two digits would be its month.
+    year_in_full = len(digits) == 14 or (len(digits) == 12 and int(digits[2:4]) > 12)
+    whole = digits if year_in_full else f"20{digits}"
+    pairs = [int(whole[at : at + 2]) for at in range(4, len(whole), 2)]
     try:
-        return datetime.strptime(digits, form).replace(tzinfo=zone)
+        return datetime(int(whole[:4]), *pairs, tzinfo=zone)  # type: ignore[misc]  # see len
     except ValueError:
         return None

@@ -194,6 +194,9 @@ _live = text(f"state IN ({', '.join(repr(state) for state in LIVE_STATES)})")
 Index("uq_orders_live", order.c.msisdn, order.c.tone_code, unique=True,
       sqlite_where=_live, postgresql_where=_live)  # fmt: skip
 
+OPEN = text("state = 'open'")
+"""Of questions, for their partial index."""
+
 question = Table(
     "question",
     metadata,
@@ -212,7 +215,7 @@ question = Table(
     Column("expires_at", Instant, nullable=False),
     Column("answered_at", Instant),
     Index(None, "msisdn", "asked_at"),
-    Index(None, "state", "expires_at"),
+    Index("ix_question_open", "expires_at", sqlite_where=OPEN, postgresql_where=OPEN),
 )
 
 consent = Table(
@@ -266,6 +269,9 @@ mo = Table(
     Index(None, "msisdn", "received_at"),
 )
 
+WAITING = text("state IN ('due', 'claimed')")
+"""Of messages. A partial index serves only what repeats its condition, word for word."""
+
 outbox = Table(
     "outbox",
     metadata,
@@ -290,8 +296,8 @@ outbox = Table(
     Column("claimed_by", String(64)),
     Column("claimed_until", Instant),
     Index(None, "msisdn", "created_at"),
-    Index("ix_outbox_waiting", "due_at", sqlite_where=text("state IN ('due', 'claimed')"),
-          postgresql_where=text("state IN ('due', 'claimed')")),
+    Index("ix_outbox_waiting", "message_class", "state", "due_at", "mt_id",
+          sqlite_where=WAITING, postgresql_where=WAITING),
 )  # fmt: skip
 
 outbox_part = Table(

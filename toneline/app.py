@@ -160,7 +160,7 @@ class _Base:
 
 def _voice(base: _Base) -> VoiceService:
     settings, places = base.settings, base.prepared.places
-    fingerprints = Fingerprints(places.sounds)
+    fingerprints = Fingerprints(places.sounds, base.reactor.seconds)
     line = Line(
         settings=settings.line,
         policy=settings.policy,
@@ -232,7 +232,7 @@ def _sms(base: _Base) -> list[Part]:
         base.reactor,
         mo.receive,
         mt.receipt,
-        mt.wake,
+        mt.room,
         zone=zone(settings),
         clock=now,
     )

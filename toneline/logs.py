@@ -20,7 +20,7 @@ def mask_numbers(
 ) -> MutableMapping[str, Any]:
     """Mask every mobile number in an event's values: `138****1234`."""
     for key, value in event.items():
-        if isinstance(value, str):
+        if isinstance(value, str) and len(value) >= len("13800001234"):
             event[key] = _MOBILE.sub(r"\1****\2", value)
     return event
 

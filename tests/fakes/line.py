@@ -182,7 +182,7 @@ class LineFixture:
         """The record of the only call."""
         (call,) = self.rows(schema.call)
         events = json.loads(call["events"])
-        call["events"] = [(ms, kind, json.loads(text)) for ms, kind, text in events]
+        call["events"] = [(ms, kind, detail) for ms, kind, detail in events]
         return call
 
     def keys_pressed(self) -> list[dict[str, Any]]:

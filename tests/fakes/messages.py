@@ -53,7 +53,7 @@ def a_call(call_id: str = "call", **changes: Any) -> CallEnded:
         answered_at=NOON - timedelta(minutes=3),
         ended_at=NOON - timedelta(minutes=1),
         outcome="hung_up",
-        events=(),
+        events="[]",
         previews=(),
     )
     return replace(call, **changes)

@@ -72,7 +72,7 @@ class House:
             reactor,
             self._mo_service().receive,
             self._on_receipt,
-            self.mt.wake,
+            self.mt.room,
             zone=UTC,
             clock=now,
             jitter=lambda: 0.0,
@@ -208,7 +208,7 @@ def test_a_hangup_sms_leaves_when_it_is_due_and_n_stops_the_next(database: Local
             due_at=now(),
             expires_at=now() + timedelta(minutes=15),
         )
-        house.database.run_now(contact.plan_offer, contact.Offer(offer, None), now())
+        house.database.run_now(contact.plan_offer, offer.msisdn, contact.Offer(offer, None), now())
         assert "您刚听的《茉莉花》编码1029" in (await house.next_mt()).text
         await house.reported.get()
         await house.text("N")

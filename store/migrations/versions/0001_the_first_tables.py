@@ -166,7 +166,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_outbox_waiting",
         "outbox",
-        ["due_at"],
+        ["message_class", "state", "due_at", "mt_id"],
         unique=False,
         sqlite_where=sa.text("state IN ('due', 'claimed')"),
         postgresql_where=sa.text("state IN ('due', 'claimed')"),
@@ -212,7 +212,12 @@ def upgrade() -> None:
         op.f("ix_question_msisdn_asked_at"), "question", ["msisdn", "asked_at"], unique=False
     )
     op.create_index(
-        op.f("ix_question_state_expires_at"), "question", ["state", "expires_at"], unique=False
+        "ix_question_open",
+        "question",
+        ["expires_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'open'"),
+        postgresql_where=sa.text("state = 'open'"),
     )
 
     op.create_table(

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import socket
 import termios
 import threading
 import time
-import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +27,7 @@ from ivr.typed_keys import TypedKeys, keys_of_the_terminal
 from tests.fakes.catalogue import a_tone
 from tests.fakes.line import LineFixture, chinese_prompts
 from tests.reactor import reactor, run_in_reactor
+from tests.terminal import open_terminal
 
 SECOND = b"\0\0" * 8000
 
@@ -234,36 +233,35 @@ def test_a_number_with_a_line_break_is_refused() -> None:
 
 
 @pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """A terminal whose keyboard the test types on."""
-    keyboard, screen = pty.openpty()
-    with os.fdopen(screen, "rb", buffering=0) as stdin:
-        tty.setcbreak(stdin.fileno())
+def keyboard(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """What the test types on: each byte is on stdin at once, as from a terminal set to that."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb", buffering=0) as stdin:
         monkeypatch.setattr("sys.stdin", stdin)
-        yield keyboard
-    os.close(keyboard)
+        yield writing
+    os.close(writing)
 
 
-def test_typed_keys_are_pressed_and_others_mean_nothing(terminal: int) -> None:
-    os.write(terminal, b"xy7")
+def test_typed_keys_are_pressed_and_others_mean_nothing(keyboard: int) -> None:
+    os.write(keyboard, b"xy7")
     pressed = TypedKeys().in_silence(60_000)
     assert pressed is not None
     assert pressed[1] == "7"
 
 
-def test_typing_q_hangs_up(terminal: int) -> None:
-    os.write(terminal, b"q")
+def test_typing_q_hangs_up(keyboard: int) -> None:
+    os.write(keyboard, b"q")
     pressed = TypedKeys().during_file(60_000)
     assert pressed is not None
     assert pressed[1] == phone.HANG_UP
 
 
-def test_nothing_typed_is_nothing_pressed(terminal: int) -> None:
+def test_nothing_typed_is_nothing_pressed(keyboard: int) -> None:
     assert TypedKeys().in_silence(1) is None
 
 
-def test_an_interactive_call_is_spoken_by_its_keys(server: Server, terminal: int) -> None:
-    os.write(terminal, b"1#q")
+def test_an_interactive_call_is_spoken_by_its_keys(server: Server, keyboard: int) -> None:
+    os.write(keyboard, b"1#q")
     events = phone.call(
         "127.0.0.1", server.port, "12530019", "13905250001", TypedKeys(), server.text()
     )
@@ -271,7 +269,7 @@ def test_an_interactive_call_is_spoken_by_its_keys(server: Server, terminal: int
     assert events[-1].by == "caller"
 
 
-def test_ctrl_c_hangs_up(terminal: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_hangs_up(keyboard: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -282,17 +280,17 @@ def test_ctrl_c_hangs_up(terminal: int, monkeypatch: pytest.MonkeyPatch) -> None
 def test_keys_are_read_without_enter_and_the_terminal_is_restored(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    keyboard, screen = pty.openpty()
-    with os.fdopen(screen, "rb", buffering=0) as stdin:
+    with (
+        open_terminal() as (keyboard, screen),
+        os.fdopen(screen, "rb", buffering=0, closefd=False) as stdin,
+    ):
         monkeypatch.setattr("sys.stdin", stdin)
-        before = termios.tcgetattr(stdin.fileno())
+        before = termios.tcgetattr(screen)
         with keys_of_the_terminal() as fingers:
-            os.write(keyboard, b"5")
-            pressed = fingers.in_silence(60_000)
-        assert termios.tcgetattr(stdin.fileno()) == before
-    os.close(keyboard)
-    assert pressed is not None
-    assert pressed[1] == "5"
+            os.write(keyboard, b"x5q")
+            pressed = [fingers.in_silence(60_000), fingers.during_file(60_000)]
+        assert termios.tcgetattr(screen) == before
+    assert [press and press[1] for press in pressed] == ["5", phone.HANG_UP]
 
 
 def test_keys_may_come_from_a_pipe_which_hangs_up_at_its_end(

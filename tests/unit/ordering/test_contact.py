@@ -193,14 +193,14 @@ def test_the_day_is_the_local_one(database: LocalDatabase) -> None:
 
 
 def test_the_offer_of_a_later_call_replaces_the_one_that_waits(database: LocalDatabase) -> None:
-    database.run_now(contact.plan_offer, Offer(an_offer("o1"), None), NOON)
-    database.run_now(contact.plan_offer, Offer(an_offer("o2"), None), NOON)
+    database.run_now(contact.plan_offer, MSISDN, Offer(an_offer("o1"), None), NOON)
+    database.run_now(contact.plan_offer, MSISDN, Offer(an_offer("o2"), None), NOON)
     assert waiting(database) == {"o1": ("dropped", "replaced"), "o2": ("due", None)}
 
 
 def test_planning_twice_is_planning_once(database: LocalDatabase) -> None:
     for _ in range(2):
-        database.run_now(contact.plan_offer, Offer(an_offer("o1"), None), NOON)
+        database.run_now(contact.plan_offer, MSISDN, Offer(an_offer("o1"), None), NOON)
     assert waiting(database) == {"o1": ("due", None)}
 
 
@@ -208,8 +208,8 @@ def test_planning_twice_is_planning_once(database: LocalDatabase) -> None:
 def test_what_the_call_forbids_is_recorded_as_dropped_with_the_one_before(
     database: LocalDatabase, reason: str
 ) -> None:
-    database.run_now(contact.plan_offer, Offer(an_offer("o1"), None), NOON)
-    database.run_now(contact.plan_offer, Offer(an_offer("o2"), reason), NOON)
+    database.run_now(contact.plan_offer, MSISDN, Offer(an_offer("o1"), None), NOON)
+    database.run_now(contact.plan_offer, MSISDN, Offer(an_offer("o2"), reason), NOON)
     assert waiting(database) == {"o1": ("dropped", reason), "o2": ("dropped", reason)}
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -22,10 +23,12 @@ ENDED = CallEnded(
     answered_at=NOON,
     ended_at=NOON + timedelta(seconds=20),
     outcome="hung_up",
-    events=(
-        (0, "played", '{"sound": "tones/1029", "from_ms": 0, "to_ms": 9000}'),
-        (9000, "key", '{"digit": "1"}'),
-        (9001, "quote", "as it was"),
+    events=json.dumps(
+        [
+            [0, "played", {"sound": "tones/1029", "from_ms": 0, "to_ms": 9000}],
+            [9000, "key", {"digit": "1"}],
+            [9001, "quote", {"missing": "no answer"}],
+        ]
     ),
     previews=(Preview(1, "1029", NOON, 9000, to_the_end=False),),
 )
@@ -49,7 +52,7 @@ def test_a_call_is_traced_key_by_key(database: LocalDatabase) -> None:
     )
     assert (played.kind, played.detail["to_ms"]) == ("played", 9000)
     assert (key.kind, key.at) == ("key", NOON + timedelta(seconds=9))
-    assert quote.detail == {"text": "as it was"}
+    assert quote.detail == {"missing": "no answer"}
     assert (ended.kind, ended.detail["outcome"]) == ("call_ended", "hung_up")
     assert {happening.call_id for happening in (started, played, key, ended)} == {"c1"}
 
