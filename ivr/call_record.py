@@ -14,6 +14,7 @@ from operator import itemgetter
 from catalog.tones import Tone
 from ordering.records import Preview
 
+
 @dataclass(slots=True)
 class _Hearing:
     tone: Tone

@@ -77,11 +77,7 @@ _ANSWER = (
     .where(table.c.question_id == bindparam("answered"), table.c.state.in_(("open", "expired")))
     .values(state=bindparam("becomes"), answered_at=bindparam("at"))
 )
-_EXPIRE = (
-    update(table)
-    .where(OPEN, table.c.expires_at <= bindparam("now"))
-    .values(state="expired")
-)
+_EXPIRE = update(table).where(OPEN, table.c.expires_at <= bindparam("now")).values(state="expired")
 
 
 def ask(connection: Connection, question: Question) -> None:

@@ -13,7 +13,9 @@ from ivr.fingerprints import TRUSTED_S, Fingerprints
 
 def test_a_sounds_fingerprint_is_its_files_sha256(tmp_path: Path) -> None:
     (tmp_path / "menu.wav").write_bytes(b"sound")
-    assert Fingerprints(tmp_path, Clock().seconds).of("menu") == hashlib.sha256(b"sound").hexdigest()
+    assert (
+        Fingerprints(tmp_path, Clock().seconds).of("menu") == hashlib.sha256(b"sound").hexdigest()
+    )
 
 
 def test_a_replaced_file_is_read_again(tmp_path: Path) -> None:
