@@ -138,8 +138,8 @@ def _time(digits: str, zone: tzinfo) -> datetime | None:
     # Of 12 digits: read the other way a year's last two digits would be its month.
     year_in_full = len(digits) == 14 or (len(digits) == 12 and int(digits[2:4]) > 12)
     whole = digits if year_in_full else f"20{digits}"
-    pairs = [int(whole[at : at + 2]) for at in range(4, len(whole), 2)]
+    month, day, hour, minute, *second = (int(whole[at : at + 2]) for at in range(4, len(whole), 2))
     try:
-        return datetime(int(whole[:4]), *pairs, tzinfo=zone)  # type: ignore[misc]  # see len
+        return datetime(int(whole[:4]), month, day, hour, minute, sum(second), tzinfo=zone)
     except ValueError:
         return None

@@ -111,7 +111,7 @@ class Codec:
     def dumps(self, value: object) -> bytes:
         """Return the value as bytes; raises whatever pickling it raises."""
         file = io.BytesIO()
-        pickler = pickle.Pickler(file, protocol=5)
+        pickler = pickle.Pickler(file, pickle.HIGHEST_PROTOCOL)
         pickler.dispatch_table = _REDUCERS
         pickler.dump(value)
         return file.getvalue()
@@ -212,18 +212,17 @@ class _Reducers(dict[type, Callable[[Any], Any]]):
     """
 
     def __missing__(self, kind: type) -> Callable[[Any], Any]:
-        if not dataclasses.is_dataclass(kind) or "__reduce__" in vars(kind):
-            raise KeyError(kind)
-        fields = dataclasses.fields(kind)
-        if not fields or not all(field.init and not field.kw_only for field in fields):
-            raise KeyError(kind)
-        names = [field.name for field in fields]
-        if len(names) == 1:
-            self[kind] = lambda value: (kind, (getattr(value, names[0]),))
-        else:
-            values_of = attrgetter(*names)
+        fields = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
+        if len(fields) > 1 and all(field.init and not field.kw_only for field in fields):
+            values_of = attrgetter(*(field.name for field in fields))
             self[kind] = lambda value: (kind, values_of(value))
+        else:
+            self[kind] = _as_ever
         return self[kind]
+
+
+def _as_ever(value: Any) -> Any:
+    return value.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
 
 
 _REDUCERS = _Reducers()

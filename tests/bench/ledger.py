@@ -50,7 +50,7 @@ class Ledger:
         query = (
             "SELECT count(*) FROM call, json_each(call.events) WHERE msisdn = ?"
             " AND json_extract(json_each.value, '$[1]') = 'key'"
-            " AND json_extract(json_extract(json_each.value, '$[2]'), '$.ignored') IS NULL"
+            " AND json_extract(json_each.value, '$[2].ignored') IS NULL"
         )
         return self._number(query, (f"86{number}",))
 

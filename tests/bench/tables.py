@@ -67,8 +67,8 @@ def _call_row(pace: Figures, server: str) -> list[object]:
 
 
 def _callers(pace: Figures) -> str:
-    thinking = f", {pace['think_ms']} ms thought" if pace["think_ms"] else ", none thinks"
-    return f"{pace['at_once']} at once{thinking}"
+    pause = f", {pace['think_ms'] / 1000:g} s a command" if pace["think_ms"] else ", no pause"
+    return f"{pace['at_once']} at once{pause}"
 
 
 def _middle(runs: list[Figures], what: str) -> dict[str, float]:
