@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from catalog.tones import Tone
 from ivr import placing
@@ -59,7 +60,8 @@ async def _order(call: Call, tone: Tone) -> str:
     offer = _offer(call, tone, quote)
     key = await _recite(call, offer)
     if key == "1":
-        return await placing.place(call, tone, _request(call, msisdn, offer))
+        confirmed = _Confirmed(msisdn, offer, call.line.clock(), call.record.elapsed_ms())
+        return await placing.place(call, tone, partial(_request, call, confirmed))
     call.gave_up = call.gave_up or key == "*"
     return "order_given_up" if key == "*" else "line_trouble"
 
@@ -159,24 +161,36 @@ async def _answer(call: Call, offer: _Offer, press: Press) -> str:
 # ---------------------------------------------------------------- its proof
 
 
-def _request(call: Call, msisdn: str, offer: _Offer) -> OrderRequest:
+@dataclass(frozen=True, slots=True)
+class _Confirmed:
+    """An offer that was accepted by the key 1, `at_ms` after the call began."""
+
+    msisdn: str
+    offer: _Offer
+    at: datetime
+    at_ms: int
+
+
+def _request(call: Call, confirmed: _Confirmed, order_id: str) -> OrderRequest:
+    offer = confirmed.offer
     return OrderRequest(
-        order_id=call.line.new_id(),
-        msisdn=msisdn,
+        order_id=order_id,
+        msisdn=confirmed.msisdn,
         tone_code=offer.tone.code,
         title=offer.tone.title,
         channel="ivr",
         quote=offer.quote,
         requested_at=offer.began_at,
-        confirmed_at=call.line.clock(),
-        shown=_shown(call, offer),
+        confirmed_at=confirmed.at,
+        shown=_shown(call, confirmed),
         answer="1",
         call_id=call.call_id,
     )
 
 
-def _shown(call: Call, offer: _Offer) -> str:
+def _shown(call: Call, confirmed: _Confirmed) -> str:
     """Return the consent's proof: what was played, from which files, and when the key came."""
+    offer = confirmed.offer
     prompts = []
     for place, sound in enumerate(offer.sounds):
         text = call.line.prompts.text_of(sound)
@@ -191,6 +205,6 @@ def _shown(call: Call, offer: _Offer) -> str:
     proof = {
         "text": "".join(str(prompt["text"]) for prompt in prompts),
         "prompts": prompts,
-        "key_ms": call.record.elapsed_ms() - offer.began_ms,
+        "key_ms": confirmed.at_ms - offer.began_ms,
     }
     return json.dumps(proof, ensure_ascii=False)

@@ -6,9 +6,10 @@ subscriber's, "failed" when nothing was placed and nothing will be; anything els
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from twisted.internet.defer import Deferred
 
@@ -28,28 +29,34 @@ NOTICE_LIFE = timedelta(hours=48)
 _DONE = ("provisioned", "captured")
 _LOST = ("failed", "expired", "cancelled", "undone")
 
+Compose = Callable[[str], OrderRequest]
+"""Makes the request of what was confirmed, given the order's id."""
+
 
 @dataclass(slots=True)
 class _Wish:
     """A confirmed order on its way to the store: `is_asked` while an answer of it is due."""
 
-    request: OrderRequest
+    order_id: str
     is_asked: bool = True
     is_given_up: bool = False
 
 
-async def place(call: Call, tone: Tone, request: OrderRequest) -> str:
-    """Order what was confirmed; return the sentence about what became of it, as far as certain."""
-    wish = _Wish(request)
+async def place(call: Call, tone: Tone, compose: Compose) -> str:
+    """Order what was confirmed; return the sentence about what became of it, as far as certain.
+
+    `compose` is called when the caller is being told that we are at work: until then every key of
+    his would be lost.
+    """
+    wish = _Wish(call.line.new_id())
     until_s = call.line.reactor.seconds() + ANSWER_S
     call.has_ordered = True
     call.placed[tone.code] = "order_accepted"
     fate = Pending(
-        Deferred.fromCoroutine(_fate(call, tone, wish, until_s)),
+        _soon(call, _fate(call, tone, compose, wish, until_s)),
         call.line.reactor,
-        _failed(call, request.order_id),
+        _failed(call, wish.order_id),
     )
-    # Said while the store works: a caller who waits for a commit in silence is not listened to.
     await call.hear("ordering_wait")
     await fate.within(_left(call, until_s))
     sentence = _known_so_far(wish, fate)
@@ -61,13 +68,22 @@ async def place(call: Call, tone: Tone, request: OrderRequest) -> str:
     return sentence
 
 
+def _soon(call: Call, work: Coroutine[Any, Any, str]) -> Deferred[str]:
+    """Begin when the next command is on its way, whether its caller is still there or not."""
+    begun: Deferred[str] = Deferred()
+    call.line.reactor.callLater(0, lambda: Deferred.fromCoroutine(work).chainDeferred(begun))
+    return begun
+
+
 def refusal(reason: str) -> str:
     """Return the sentence of a reason not to order."""
     sentence = reason if reason == "being_ordered" else f"refused_{reason}"
     return sentence if sentence in SENTENCES else "order_failed"
 
 
-async def _store(call: Call, tone: Tone, wish: _Wish) -> Placed | OrderRefused:
+async def _store(
+    call: Call, tone: Tone, request: OrderRequest, wish: _Wish
+) -> Placed | OrderRefused:
     """Record the order; a database that cannot do it just now is asked again and again."""
     line = call.line
     limits = Limits(
@@ -76,12 +92,12 @@ async def _store(call: Call, tone: Tone, wish: _Wish) -> Placed | OrderRefused:
         line.policy.undo_min,
         line.settings.timezone,
     )
-    notice = _notice(call, tone, wish.request)
+    notice = _notice(call, tone, request)
     until_s = line.reactor.seconds() + STORE_GIVEN_UP_S
     pause_s = STORE_RETRY_S
     while True:
         try:
-            return await line.database.run(orders.place, wish.request, notice, limits, line.clock())
+            return await line.database.run(orders.place, request, notice, limits, line.clock())
         except (StoreUnavailable, StoreBusy):
             wish.is_asked = False
             await Bell(line.reactor).wait(pause_s)
@@ -91,12 +107,12 @@ async def _store(call: Call, tone: Tone, wish: _Wish) -> Placed | OrderRefused:
         pause_s = min(2 * pause_s, STORE_RETRY_MOST_S)
 
 
-async def _fate(call: Call, tone: Tone, wish: _Wish, until_s: float) -> str:
+async def _fate(call: Call, tone: Tone, compose: Compose, wish: _Wish, until_s: float) -> str:
     """Place the order and see it provisioned; return the sentence about what became of it."""
     changed = Bell(call.line.reactor)
-    unsubscribe = call.line.database.on_change(f"order:{wish.request.order_id}", changed.ring)
+    unsubscribe = call.line.database.on_change(f"order:{wish.order_id}", changed.ring)
     try:
-        placed = await _store(call, tone, wish)
+        placed = await _store(call, tone, compose(wish.order_id), wish)
         if isinstance(placed, OrderRefused):
             return refusal(placed.reason)
         return await _provisioned(call, placed, changed, until_s)
