@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: setup run test check bench asterisk lock clean
+.PHONY: setup run test check fuzz bench asterisk lock clean
 
 run: $(READY)  ## runs the line on this machine until Ctrl-C
 	@exec $(VENV)/bin/toneline serve
@@ -18,6 +18,9 @@ check: $(READY)  ## lint, types, import contracts
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports --no-cache
+
+fuzz: $(READY)  ## damages PDUs for an hour (MINUTES=600 for longer)
+	@$(VENV)/bin/python -m tests.fuzz --minutes $(or $(MINUTES),60)
 
 bench: $(READY)  ## our own figures beside their peers; writes bench/latest.json
 	@$(VENV)/bin/python -m tests.bench

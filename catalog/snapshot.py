@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from heapq import nsmallest
 from itertools import chain, islice
 from zoneinfo import ZoneInfo
 
@@ -24,6 +26,7 @@ class Contents:
     version: int
     tones: tuple[Tone, ...]
     editions: tuple[Edition, ...]
+    spellings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,10 @@ class Directory:
 def read_contents(connection: Connection) -> Contents:
     """Return the catalogue as it stands."""
     return Contents(
-        catalogue.version(connection), catalogue.all_tones(connection), all_editions(connection)
+        catalogue.version(connection),
+        catalogue.all_tones(connection),
+        all_editions(connection),
+        catalogue.spellings(connection),
     )
 
 
@@ -59,6 +65,10 @@ class Snapshot:
         self._editions: dict[str, list[Edition]] = {}
         for edition in contents.editions:
             self._editions.setdefault(edition.owner, []).append(edition)
+        self._sought = {
+            code: _Sought.of(tone, contents.spellings.get(code, ""))
+            for code, tone in self._tones.items()
+        }
         self.longest_code = max(map(len, self._codes), default=0)
 
     def __len__(self) -> int:
@@ -90,15 +100,20 @@ class Snapshot:
         behind = [other for other in others if other.code > tone.code]
         return (*behind, *others[: len(others) - len(behind)])
 
-    def find(self, words: str, count: int = 5) -> tuple[Tone, ...]:
-        """Return the first tones whose title or artist has these words."""
-        wanted = words.casefold().split()
-        found = (
-            tone
-            for tone in self._tones.values()
-            if wanted and all(word in f"{tone.title} {tone.artist}".casefold() for word in wanted)
-        )
-        return tuple(tone for tone, _ in zip(found, range(count), strict=False))
+    def find(self, words: str, count: int = 10) -> tuple[Tone, ...]:
+        """Return the tones whose code, title or artist has every word, the likeliest first.
+
+        A word of Latin letters may also be pinyin, in full or by initials, from any character on.
+        """
+        wanted = _folded(words).split()
+        if not wanted:
+            return ()
+        ranked = [
+            (rank, code)
+            for code, sought in self._sought.items()
+            if (rank := sought.rank(wanted)) is not None
+        ]
+        return tuple(self._tones[code] for _, code in nsmallest(count, ranked))
 
     def branch_of(self, msisdn: str | None, area_code: str | None = None) -> str | None:
         """Return the branch by area code, else by number; None: unknown."""
@@ -141,6 +156,35 @@ class Snapshot:
             return False
         today = at.astimezone(self._timezone).date()
         return tone.licence_until is None or today <= tone.licence_until
+
+
+@dataclass(frozen=True, slots=True)
+class _Sought:
+    """What a search looks at: the title, all that is written of a tone, and its spellings."""
+
+    title: str
+    written: str
+    spelling: str
+
+    @classmethod
+    def of(cls, tone: Tone, spelling: str) -> _Sought:
+        title = _folded(tone.title)
+        return cls(title, f"{title} {_folded(tone.artist)} {tone.code}", spelling)
+
+    def rank(self, wanted: Sequence[str]) -> int | None:
+        """Return how far the words are from the title, 0 for the title itself; None: no match."""
+        joined = " ".join(wanted)
+        if joined == self.title:
+            return 0
+        if all(word in self.written for word in wanted):
+            return 1 if self.title.startswith(wanted[0]) else 2
+        if all(word in self.written or f" {word}" in self.spelling for word in wanted):
+            return 3 if f" {wanted[0]} " in self.spelling else 4
+        return None
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).casefold()
 
 
 def _slips(code: str) -> Iterator[str]:

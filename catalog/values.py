@@ -11,6 +11,9 @@ Msisdn = NewType("Msisdn", str)
 ToneCode = NewType("ToneCode", str)
 """What a caller dials for a tone: 3 to 8 digits, the first not 0."""
 
+FUNCTION_CODE = "KT"
+"""What stands for a tone's code where the ring-back function itself is ordered or cancelled."""
+
 
 class NotAMobile(ValueError):
     """The text is no mainland mobile number: its owner may listen but cannot order."""

@@ -12,7 +12,14 @@ from datetime import time
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
 
 def _access_number(number: str) -> str:
@@ -49,6 +56,19 @@ def _database_url(url: str) -> str:
     return url
 
 
+def _prefix(digits: str) -> str:
+    if re.fullmatch(r"(86)?1[0-9]{0,10}", digits) is None:
+        raise ValueError("the first digits of mobile numbers, such as 139")
+    return digits if digits.startswith("86") else f"86{digits}"
+
+
+def _different_names(smscs: list[Smsc]) -> list[Smsc]:
+    names = [smsc.name for smsc in smscs]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"each SMSC needs a name of its own, {name} is there twice")
+    return smscs
+
+
 def _hours(text: str) -> str:
     if text:
         parse_hours(text)
@@ -59,6 +79,7 @@ AccessNumber = Annotated[str, AfterValidator(_access_number)]
 Network = Annotated[str, AfterValidator(_network)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Hours = Annotated[str, AfterValidator(_hours)]
+Prefix = Annotated[str, AfterValidator(_prefix)]
 
 
 def parse_hours(text: str) -> tuple[time, time]:
@@ -138,6 +159,48 @@ class Agi(_Section):
     )
 
 
+class Ami(_Section):
+    """Calls that the line places itself, through Asterisk's manager interface."""
+
+    enabled: bool = Field(
+        False, description="Whether ST 1029 is called back; AMI is off in manager.conf as shipped."
+    )
+    host: str = Field("127.0.0.1", min_length=1, description="Asterisk's host name or address.")
+    port: int = Field(5038, ge=1, le=65535, description="TCP port of its manager interface.")
+    username: str = Field(
+        "toneline", pattern=r"^[^\r\n\x00]+$", description="A section of manager.conf."
+    )
+    secret: str = Field(
+        "",
+        pattern=r"^[^\r\n\x00]*$",
+        validate_default=True,
+        repr=False,
+        description="Its secret in manager_site.conf.",
+    )
+    channel: str = Field(
+        "PJSIP/{number}@trunk",
+        pattern=r"^[^\r\n\x00{}]*\{number\}[^\r\n\x00{}]*$",
+        description="How Asterisk reaches a subscriber; {number} is his number.",
+    )
+    context: str = Field(
+        "toneline",
+        pattern=r"^[A-Za-z0-9_-]+$",
+        description="The line's context in extensions.conf.",
+    )
+    caller_id: AccessNumber = Field("12530019", description="The number his telephone shows.")
+    ring_s: int = Field(30, ge=5, le=120, description="How long his telephone rings, in seconds.")
+    number_format: Literal["national", "e164", "plus"] = Field(
+        "national", description="13..., 8613... or +8613...: how the trunk wants numbers."
+    )
+
+    @field_validator("secret")
+    @classmethod
+    def _not_empty(cls, secret: str, info: ValidationInfo) -> str:
+        if info.data.get("enabled") and not secret:
+            raise ValueError("calls cannot be placed without the secret of manager_site.conf")
+        return secret
+
+
 class Sms(_Section):
     """What subscribers see of our short messages."""
 
@@ -155,11 +218,29 @@ class Sms(_Section):
     signature: str = Field(
         "【彩铃直通车】", max_length=14, description="Put before each text; counted in its length."
     )
+    allow_shared_sender: bool = Field(
+        False,
+        description="Whether offers may come from the answers' sender; the simulator's always may.",
+    )
+    dry_run: bool = Field(
+        False, description="Decide and record offers without sending any; answers are sent."
+    )
+    offers_waiting: int = Field(
+        200_000, ge=1, description="Offers that may wait; further ones are refused (queue_full)."
+    )
 
     def sender(self, message_class: str) -> str:
         """Return the sender of a message class (answer, order, offer)."""
         chosen = self.sender_offer if message_class == "offer" else self.sender_answer
         return chosen or self.short_codes[0]
+
+
+class OnLostResponse(_Section):
+    """What becomes of a message when nobody knows whether the SMSC has it, by its class."""
+
+    answer: Literal["resend", "drop"] = Field("resend", description="Answers to subscribers.")
+    order: Literal["resend", "drop"] = Field("resend", description="Order notices.")
+    offer: Literal["resend", "drop"] = Field("drop", description="Offers.")
 
 
 class Smsc(_Section):
@@ -170,10 +251,30 @@ class Smsc(_Section):
     )
     host: str = Field(min_length=1, description="Host name or address.")
     port: int = Field(2775, ge=1, le=65535, description="TCP port.")
-    bind: Literal["transceiver"] = Field("transceiver", description="How to bind.")
+    bind: Literal["transceiver", "pair", "transmitter", "receiver"] = Field(
+        "transceiver", description="How to bind; pair: a transmitter and a receiver."
+    )
+    binds: int = Field(1, ge=1, le=100, description="So many binds (or pairs) at once.")
+    weight: int = Field(
+        1, ge=1, le=1000, description="Its share of the messages among several SMSCs."
+    )
+    prefixes: list[Prefix] = Field(
+        default_factory=list,
+        description='Only numbers that begin so, and these before others: ["139"]; [] is all.',
+    )
+    standby: bool = Field(
+        False, description="Used only for numbers that no other SMSC can take now."
+    )
     system_id: str = Field(max_length=15, description="Who we are (SMPP 3.4: up to 15 characters).")
     password: str = Field(max_length=8, description="Up to 8 characters (SMPP 3.4).", repr=False)
-    window: int = Field(10, ge=1, le=1000, description="Requests under way at once.")
+    window: int = Field(10, ge=1, le=1000, description="Requests under way at once, a bind.")
+    tps: int = Field(
+        0, ge=0, le=100_000, description="submit_sm in any second, all its binds together; 0: any."
+    )
+    tls: bool = Field(False, description="Speak TLS, and check the SMSC's certificate.")
+    tls_ca: str = Field(
+        "", description="File of the authorities that sign it (PEM); empty: the system's."
+    )
     number_format: Literal["e164", "plus", "national"] = Field(
         "e164", description="8613..., +8613... or 13...: how the SMSC wants subscribers' numbers."
     )
@@ -193,8 +294,17 @@ class Smsc(_Section):
     alphabet: Literal["gsm7", "latin1", "gb18030"] = Field(
         "gsm7", description="The SMSC's own default alphabet (data_coding 0)."
     )
+    long_messages: Literal["udh8", "udh16", "sar", "payload"] = Field(
+        "udh8", description="How a long text travels: headers in its parts, TLVs, or whole."
+    )
     message_id: Literal["text", "hex_dec"] = Field(
         "text", description="hex_dec: responses carry hexadecimal ids and receipts decimal ones."
+    )
+    mo_id_tlv: int = Field(
+        0,
+        ge=0,
+        le=0xFFFF,
+        description="Tag of the TLV in which the SMSC numbers MOs, such as 0x1400; 0: it has none.",
     )
     mo_retry_status: int = Field(
         0x14,
@@ -204,6 +314,13 @@ class Smsc(_Section):
     )
     mo_response_deadline_s: int = Field(
         8, ge=1, le=60, description="The longest an MO's answer may take."
+    )
+    receipt_timeout_h: int = Field(
+        72, ge=1, le=720, description="Without a receipt in so many hours the outcome is unknown."
+    )
+    on_lost_response: OnLostResponse = Field(
+        OnLostResponse(),
+        description="Without a response the SMSC may have a message: resend it, or drop it?",
     )
 
 
@@ -216,6 +333,9 @@ class Simulator(_Section):
     )
     system_id: str = Field("toneline", max_length=15, description="Who may bind.")
     password: str = Field("toneline", max_length=8, description="With this password.", repr=False)
+    script: str = Field(
+        "", description="A TOML file of what goes wrong on purpose; empty: nothing does."
+    )
 
 
 class Database(_Section):
@@ -258,6 +378,13 @@ class Policy(_Section):
     spend_per_day_fen: int = Field(
         3000, ge=0, description="What one number may spend a local day, in fen."
     )
+    offer_hours: Hours = Field(
+        "08:00-21:00", description='When an offer may be sent; "" for all hours.'
+    )
+    offers_per_day: int = Field(1, ge=0, description="Offers to one number a local day; 0: none.")
+    offers_per_month: int = Field(
+        4, ge=0, description="Offers to one number a local calendar month; 0: none."
+    )
     hangup_sms_hours: Hours = Field(
         "08:00-22:00", description='When the hang-up SMS may be sent; "" for all hours.'
     )
@@ -295,8 +422,9 @@ class Settings(_Section):
 
     line: Line = Line()
     agi: Agi = Agi()
+    ami: Ami = Ami()
     sms: Sms = Sms()
-    smsc: list[Smsc] = Field(default_factory=list, max_length=1)
+    smsc: Annotated[list[Smsc], AfterValidator(_different_names)] = Field(default_factory=list)
     simulator: Simulator = Simulator()
     database: Database = Database()
     paths: Paths = Paths()
@@ -304,6 +432,16 @@ class Settings(_Section):
     policy: Policy = Policy()
     provisioning: Provisioning = Provisioning()
     log: Log = Log()
+
+
+def service_senders(settings: Settings) -> frozenset[str]:
+    """Return the senders that no offer may come from.
+
+    Without an [[smsc]] there are none: nobody but ourselves reads what the simulator delivers.
+    """
+    if settings.sms.allow_shared_sender or not settings.smsc:
+        return frozenset()
+    return frozenset({settings.sms.sender("answer")})
 
 
 def zone(settings: Settings) -> ZoneInfo:

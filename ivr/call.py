@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeVar
@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 
 from catalog.snapshot import Snapshot
 from catalog.tones import Tone
-from catalog.values import mask, yuan
+from catalog.values import FUNCTION_CODE, mask, yuan
 from config.settings import Line as LineSettings
 from config.settings import Policy, Sms
 from ivr.call_record import CallRecord
@@ -158,29 +158,40 @@ class Call:
     def begin_quote(self, tone: Tone) -> None:
         """Ask what the caller pays for a tone, so that it is known when he wants it."""
         if self.caller.msisdn is not None:
-            asking = Deferred.fromCoroutine(self._quote(self.caller.msisdn, tone))
-            self._quotes[tone.code] = self.pending(asking, "quote_failed")
+            asking = self.line.operator.quote(self.caller.msisdn, tone)
+            noting = Deferred.fromCoroutine(self._noted(tone.code, asking))
+            self._quotes[tone.code] = self.pending(noting, "quote_failed")
 
     async def quote(self, tone: Tone) -> Quote | None:
         """Return the quote of a tone for this caller; None: there is none in time."""
         if tone.code not in self._quotes:
             self.begin_quote(tone)
-        pending = self._quotes.pop(tone.code)
+        return await self._in_time(self._quotes.pop(tone.code))
+
+    async def quote_function(self) -> Quote | None:
+        """Return the quote of the ring-back function itself; None: there is none in time."""
+        if self.caller.msisdn is None:
+            return None
+        asking = self.line.operator.quote_function(self.caller.msisdn)
+        noting = Deferred.fromCoroutine(self._noted(FUNCTION_CODE, asking))
+        return await self._in_time(self.pending(noting, "quote_failed"))
+
+    async def _in_time(self, pending: Pending[Quote | None]) -> Quote | None:
         if not await pending.within(UNNOTICED_S):
             await self.hear("ordering_wait")
             await pending.within(QUOTE_PATIENCE_S)
         return pending.result
 
-    async def _quote(self, msisdn: str, tone: Tone) -> Quote | None:
+    async def _noted(self, code: str, asking: Awaitable[Quote]) -> Quote | None:
         try:
-            quote = await self.line.operator.quote(msisdn, tone)
+            quote = await asking
         except NoQuote as error:
-            self.record.note("quote", tone_code=tone.code, missing=str(error))
+            self.record.note("quote", tone_code=code, missing=str(error))
             return None
-        self._known_pays_fen[tone.code] = quote.pays_fen
+        self._known_pays_fen[code] = quote.pays_fen
         self.record.note(
             "quote",
-            tone_code=tone.code,
+            tone_code=code,
             eligible=quote.eligible,
             reason=quote.reason,
             tier=quote.tier,
@@ -212,6 +223,15 @@ class Call:
             "code": tone.code,
             "pays": yuan(pays_fen),
             "until": self.line.texts.word("forever") if until is None else until.isoformat(),
+            "undo_min": str(self.line.policy.undo_min),
+            "line": self.line.settings.access_numbers[0],
+        }
+
+    def function_words(self, pays_fen: int) -> Mapping[str, str]:
+        """Return the values that an SMS about the ring-back function may hold."""
+        return {
+            "code": FUNCTION_CODE,
+            "pays": yuan(pays_fen),
             "undo_min": str(self.line.policy.undo_min),
             "line": self.line.settings.access_numbers[0],
         }

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from audio.formats import FIRST_SECONDS
 from catalog.tones import Prices, Tone
+from catalog.values import FUNCTION_CODE
 from ivr.call import Call
 from ivr.keypad import Press
 from ivr.messages import code_by_sms
@@ -191,12 +192,13 @@ class MyTones:
         await looking.within(DATABASE_PATIENCE_S)
         if looking.result is None:
             return await _said(call, "line_trouble")
-        if not looking.result:
-            return await _said(call, "my_tones_none")
         tones = tuple(
             call.snapshot.tone(owned.tone_code) or _retired(owned.tone_code, owned.title)
             for owned in looking.result
+            if owned.tone_code != FUNCTION_CODE
         )
+        if not tones:
+            return await _said(call, "my_tones_none")
         return Songs(call.say("my_tones_intro", n=len(tones)), "my_tones_item", tones)
 
 

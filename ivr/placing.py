@@ -13,7 +13,6 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from catalog.tones import Tone
 from ivr.call import Call
 from ivr.patience import Bell, Pending
 from ivr.prompts import SENTENCES
@@ -31,6 +30,8 @@ _LOST = ("failed", "expired", "cancelled", "undone")
 
 Compose = Callable[[str], OrderRequest]
 """Makes the request of what was confirmed, given the order's id."""
+Notice = Callable[[], str]
+"""Makes the text of the SMS that tells of the order."""
 
 
 @dataclass(slots=True)
@@ -38,22 +39,24 @@ class _Wish:
     """A confirmed order on its way to the store: `is_asked` while an answer of it is due."""
 
     order_id: str
+    compose: Compose
+    notice: Notice
     is_asked: bool = True
     is_given_up: bool = False
 
 
-async def place(call: Call, tone: Tone, compose: Compose) -> str:
+async def place(call: Call, code: str, compose: Compose, notice: Notice) -> str:
     """Order what was confirmed; return the sentence about what became of it, as far as certain.
 
-    `compose` is called when the caller is being told that we are at work: until then every key of
-    his would be lost.
+    `compose` and `notice` are called when the caller is being told that we are at work: until then
+    every key of his would be lost.
     """
-    wish = _Wish(call.line.new_id())
+    wish = _Wish(call.line.new_id(), compose, notice)
     until_s = call.line.reactor.seconds() + ANSWER_S
     call.has_ordered = True
-    call.placed[tone.code] = "order_accepted"
+    call.placed[code] = "order_accepted"
     fate = Pending(
-        _soon(call, _fate(call, tone, compose, wish, until_s)),
+        _soon(call, _fate(call, wish, until_s)),
         call.line.reactor,
         _failed(call, wish.order_id),
     )
@@ -61,10 +64,10 @@ async def place(call: Call, tone: Tone, compose: Compose) -> str:
     await fate.within(_left(call, until_s))
     sentence = _known_so_far(wish, fate)
     if sentence in {"ordered", "order_accepted"}:
-        call.placed[tone.code] = sentence
+        call.placed[code] = sentence
     else:
         call.has_ordered = False
-        del call.placed[tone.code]
+        del call.placed[code]
     return sentence
 
 
@@ -81,9 +84,7 @@ def refusal(reason: str) -> str:
     return sentence if sentence in SENTENCES else "order_failed"
 
 
-async def _store(
-    call: Call, tone: Tone, request: OrderRequest, wish: _Wish
-) -> Placed | OrderRefused:
+async def _store(call: Call, wish: _Wish) -> Placed | OrderRefused:
     """Record the order; a database that cannot do it just now is asked again and again."""
     line = call.line
     limits = Limits(
@@ -92,12 +93,13 @@ async def _store(
         line.policy.undo_min,
         line.settings.timezone,
     )
-    notice = _notice(call, tone, request)
+    request = wish.compose(wish.order_id)
+    message = _message(call, request, wish.notice())
     until_s = line.reactor.seconds() + STORE_GIVEN_UP_S
     pause_s = STORE_RETRY_S
     while True:
         try:
-            return await line.database.run(orders.place, request, notice, limits, line.clock())
+            return await line.database.run(orders.place, request, message, limits, line.clock())
         except (StoreUnavailable, StoreBusy):
             wish.is_asked = False
             await Bell(line.reactor).wait(pause_s)
@@ -107,12 +109,12 @@ async def _store(
         pause_s = min(2 * pause_s, STORE_RETRY_MOST_S)
 
 
-async def _fate(call: Call, tone: Tone, compose: Compose, wish: _Wish, until_s: float) -> str:
+async def _fate(call: Call, wish: _Wish, until_s: float) -> str:
     """Place the order and see it provisioned; return the sentence about what became of it."""
     changed = Bell(call.line.reactor)
     unsubscribe = call.line.database.on_change(f"order:{wish.order_id}", changed.ring)
     try:
-        placed = await _store(call, tone, compose(wish.order_id), wish)
+        placed = await _store(call, wish)
         if isinstance(placed, OrderRefused):
             return refusal(placed.reason)
         return await _provisioned(call, placed, changed, until_s)
@@ -167,13 +169,12 @@ def _ignored(_error: Exception) -> None:
     """A look that failed is looked again, or the result comes by SMS."""
 
 
-def _notice(call: Call, tone: Tone, request: OrderRequest) -> outbox.Message:
-    line = call.line
+def _message(call: Call, request: OrderRequest, text: str) -> outbox.Message:
     return outbox.Message(
         mt_id=request.order_id,
         msisdn=request.msisdn,
-        sender=line.sms.sender("order"),
-        text=line.texts.fill("order_notice", **call.tone_words(tone, request.quote.pays_fen)),
+        sender=call.line.sms.sender("order"),
+        text=text,
         message_class="order",
         purpose="order_notice",
         due_at=request.confirmed_at,

@@ -1,13 +1,29 @@
-"""May we text this number now? opt-out, quiet hours, caps."""
+"""May we text this number now? opt-out, quiet hours, caps.
+
+`may_send` is the one gate, asked for every message just before it leaves: answers and notices pass
+it, offers have to be allowed. Who asks records the reason of a refusal with the message.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Select, and_, bindparam, delete, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from ordering import outbox
 from store.once import insert_once
@@ -21,12 +37,22 @@ OFFER_ANSWERABLE = timedelta(hours=48)
 
 @dataclass(frozen=True, slots=True)
 class ContactPolicy:
-    """When an offer may be sent: `hours` and days are local to `timezone`."""
+    """When an offer may be sent; hours, days and months are local to `timezone`.
 
-    hours: tuple[time, time]
+    The hang-up SMS has hours of its own, and its tone is offered once in `same_days`. Caps count
+    every offer. No offer comes from one of the `service_senders`, whose messages a subscriber
+    cannot refuse without refusing answers. In a `dry_run` all offers are decided and none is sent.
+    """
+
+    hangup_hours: tuple[time, time]
+    offer_hours: tuple[time, time]
     same_days: int
     max_call_min: int
     timezone: str
+    offers_per_day: int = 1
+    offers_per_month: int = 4
+    service_senders: frozenset[str] = frozenset()
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,45 +164,53 @@ def put_off_offer(connection: Connection, msisdn: str, ended_at: datetime) -> No
 
 # ---------------------------------------------------------------- the gate
 
-_OTHERS = select(table.c.mt_id).where(
+_OTHER_OFFERS = (
     table.c.msisdn == bindparam("msisdn"),
     table.c.mt_id != bindparam("mt_id"),
-    table.c.purpose == bindparam("purpose"),
+    table.c.message_class == "offer",
 )
+_SAME_PURPOSE = select(table.c.mt_id).where(*_OTHER_OFFERS, table.c.purpose == bindparam("purpose"))
 _CALL_BEGAN = (
     select(call.c.started_at).where(call.c.call_id == bindparam("call_id")).scalar_subquery()
 )
-_REFUSALS: tuple[tuple[str, Select[Any]], ...] = (
-    ("opted_out", select(no_offers.c.msisdn).where(no_offers.c.msisdn == bindparam("msisdn"))),
-    (
-        "on_the_line",
+_REFUSALS: Mapping[str, Select[Any]] = {
+    "opted_out": select(no_offers.c.msisdn).where(no_offers.c.msisdn == bindparam("msisdn")),
+    "on_the_line": select(call.c.call_id).where(
+        call.c.msisdn == bindparam("msisdn"),
         # A call whose end was never recorded (its host died) counts no longer than a call can last.
-        select(call.c.call_id).where(
-            call.c.msisdn == bindparam("msisdn"),
-            call.c.started_at > bindparam("longest_call_ago"),
-            call.c.ended_at.is_(None),
+        call.c.started_at > bindparam("longest_call_ago"),
+        call.c.ended_at.is_(None),
+    ),
+    "ordered": select(order.c.order_id).where(
+        order.c.msisdn == bindparam("msisdn"),
+        or_(
+            order.c.confirmed_at >= _CALL_BEGAN,
+            and_(order.c.tone_code == bindparam("tone_code"), order.c.state.in_(LIVE_STATES)),
         ),
     ),
-    (
-        "ordered",
-        select(order.c.order_id).where(
-            order.c.msisdn == bindparam("msisdn"),
-            or_(
-                order.c.confirmed_at >= _CALL_BEGAN,
-                and_(order.c.tone_code == bindparam("tone_code"), order.c.state.in_(LIVE_STATES)),
-            ),
-        ),
+}
+_OF_HANGUP_SMS: Mapping[str, Select[Any]] = {
+    "one_a_day": _SAME_PURPOSE.where(
+        or_(table.c.sent_at >= bindparam("midnight"), table.c.state == "claimed")
     ),
-    (
-        "one_a_day",
-        _OTHERS.where(or_(table.c.sent_at >= bindparam("midnight"), table.c.state == "claimed")),
+    "same_content": _SAME_PURPOSE.where(
+        table.c.tone_code == bindparam("tone_code"), table.c.sent_at >= bindparam("same_since")
     ),
-    (
-        "same_content",
-        _OTHERS.where(
-            table.c.tone_code == bindparam("tone_code"), table.c.sent_at >= bindparam("same_since")
-        ),
-    ),
+}
+
+
+def _look(refusals: Mapping[str, Select[Any]]) -> Select[Any]:
+    """Return one statement for all refusals: on PostgreSQL each costs a way there and back."""
+    looks: list[ColumnElement[Any]] = [
+        refusal.exists().label(reason) for reason, refusal in refusals.items()
+    ]
+    return select(*looks)
+
+
+_LOOK = _look(_REFUSALS)
+_LOOK_FOR_HANGUP_SMS = _look({**_REFUSALS, **_OF_HANGUP_SMS})
+_SENT_LATELY = select(table.c.sent_at).where(
+    *_OTHER_OFFERS, or_(table.c.sent_at >= bindparam("month"), table.c.state == "claimed")
 )
 
 
@@ -190,9 +224,30 @@ def may_send(
     if message.message_class != "offer":
         return None
     local = now.astimezone(ZoneInfo(policy.timezone))
-    begin, end = policy.hours
-    if not begin <= local.time() <= end:
-        return "outside_hours"
+    midnight = datetime.combine(local.date(), time(), local.tzinfo)
+    return (
+        _forbidden(message, policy, local.time())
+        or _refused(connection, message, policy, now, midnight)
+        or _over_cap(connection, message, policy, midnight)
+        or ("dry_run" if policy.dry_run else None)
+    )
+
+
+def _forbidden(message: outbox.Message, policy: ContactPolicy, local: time) -> str | None:
+    """Return the objection that needs no look at the number's past."""
+    if message.sender in policy.service_senders:
+        return "shared_sender"
+    begin, end = policy.hangup_hours if message.purpose == HANGUP_SMS else policy.offer_hours
+    return None if begin <= local <= end else "outside_hours"
+
+
+def _refused(
+    connection: Connection,
+    message: outbox.Message,
+    policy: ContactPolicy,
+    now: datetime,
+    midnight: datetime,
+) -> str | None:
     values = {
         "msisdn": message.msisdn,
         "mt_id": message.mt_id,
@@ -200,10 +255,21 @@ def may_send(
         "tone_code": message.tone_code,
         "call_id": message.call_id,
         "longest_call_ago": now - timedelta(minutes=policy.max_call_min),
-        "midnight": datetime.combine(local.date(), time(), local.tzinfo),
+        "midnight": midnight,
         "same_since": now - timedelta(days=policy.same_days),
     }
-    for reason, refusing in _REFUSALS:
-        if connection.execute(refusing.limit(1), values).first() is not None:
-            return reason
-    return None
+    look = _LOOK_FOR_HANGUP_SMS if message.purpose == HANGUP_SMS else _LOOK
+    found = connection.execute(look, values).one()
+    return next((reason for reason, is_so in found._mapping.items() if is_so), None)
+
+
+def _over_cap(
+    connection: Connection, message: outbox.Message, policy: ContactPolicy, midnight: datetime
+) -> str | None:
+    month = midnight.replace(day=1)
+    values = {"msisdn": message.msisdn, "mt_id": message.mt_id, "month": month}
+    sent = connection.execute(_SENT_LATELY, values).scalars().all()
+    today = [at for at in sent if at is None or at >= midnight]  # None: it is just being sent
+    if len(today) >= policy.offers_per_day:
+        return "offers_per_day"
+    return "offers_per_month" if len(sent) >= policy.offers_per_month else None

@@ -1,34 +1,56 @@
 """The outbox on its way out: claimed by a host, sent, and what became of it.
 
-An answer or a notice is sent at least once: a claim that its host did not keep goes back. An offer
-is sent at most once: nobody complains of one that did not come.
+What was put in is sent until an SMSC has it, refuses it for good, or its time is over. Where nobody
+can know whether an SMSC has it (a response was lost, a host died) its class decides: sent again, at
+the risk of a second copy, or not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
-from sqlalchemy import Connection, bindparam, or_, select, update
+from sqlalchemy import Connection, Integer, Row, and_, bindparam, func, or_, select, text, update
 
-from ordering import contact, outbox
+from ordering import contact, outbox, receipts
 from store.once import insert_once
-from store.schema import WAITING, outbox_part, receipt
+from store.schema import CLAIMED, DUE, outbox_part
 from store.schema import outbox as table
 
-FINAL_STATES = frozenset({"DELIVRD", "EXPIRED", "DELETED", "UNDELIV", "REJECTD"})
-"""Receipt states after which no other counts (SMPP 3.4 section 5.2.28)."""
-LEASE = timedelta(seconds=90)
-"""How long a host may take over what it claims, unless it says another time."""
+LEASE = timedelta(seconds=30)
+"""How long a claim lasts that its host does not renew: then the host is taken for dead."""
+MOST_LOOKED_AT = 200
+"""Messages one claim looks at, however many of them it has to drop: a few milliseconds' work."""
+RESPONSE_LOST = "response_lost"
+PERHAPS_SENT = "perhaps_sent"
+"""Why a message was given up of which nobody knows whether an SMSC has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A message to send now, by the host that asked as `claimant`.
+
+    `attempts` were made before. `left` names the parts to send (from 1; empty: all) when others of
+    them are at `smsc` already.
+    """
+
+    message: outbox.Message
+    claimant: str
+    reference: int
+    attempts: int
+    smsc: str = ""
+    left: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """Messages to send, answers first, and how many were dropped instead."""
+    """What to send, answers first; how many were dropped instead; whether more may be due."""
 
-    messages: tuple[outbox.Message, ...]
+    claims: tuple[Claim, ...]
     dropped: int
+    more: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,38 +63,63 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """A delivery receipt. `state` is one of SMPP's words, `error` the network's own code."""
+class Outcome:
+    """What came of a claim: `parts` were accepted, of a message of `of` parts (None: not known).
 
-    smsc: str
-    message_id: str
-    state: str
-    error: str
-    received_at: datetime
+    sent: all of them. failed, dropped: the others never will be, for `reason`; `in_doubt`: one may
+    have been taken all the same. later: the others are due again at `again_at`; `attempts` are
+    those made so far, as its sender counts them. late: the response to a part of an earlier attempt
+    came after it had been given up.
+    """
+
+    mt_id: str
+    claimant: str
+    word: Literal["sent", "failed", "dropped", "later", "late"]
+    at: datetime
+    parts: tuple[Part, ...] = ()
+    of: int | None = None
+    reason: str = ""
+    in_doubt: bool = False
+    again_at: datetime | None = None
+    attempts: int = 1
+
+
+def exchange(
+    connection: Connection,
+    outcomes: Sequence[Outcome],
+    claimant: str,
+    room: int,
+    policy: contact.ContactPolicy,
+    now: datetime,
+) -> Claimed:
+    """Record what came of earlier claims and claim anew, in one transaction.
+
+    So what a host has sent and not recorded never exceeds its window, and with it what is sent
+    twice if it dies.
+    """
+    for outcome in outcomes:
+        settle(connection, outcome)
+    return claim(connection, claimant, room, policy, now)
 
 
 # ---------------------------------------------------------------- claiming
 
+_MESSAGE = tuple(table.c[field] for field in outbox.Message.__slots__)
+_COLUMNS = (*_MESSAGE, table.c.reference, table.c.attempts, table.c.smsc, table.c.parts)
 _CANDIDATES = (
-    select(*(table.c[field] for field in outbox.Message.__slots__))
+    select(*_COLUMNS)
     .where(
-        WAITING,
-        table.c.message_class == bindparam("message_class"),
-        table.c.state == "due",
+        DUE,
+        table.c.message_class == bindparam("class_"),
         table.c.due_at <= bindparam("now"),
     )
     .order_by(table.c.due_at, table.c.mt_id)
-    .limit(bindparam("room"))
+    .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
 )
 _CLAIMED = (
-    select(*(table.c[field] for field in outbox.Message.__slots__))
-    .where(
-        WAITING,
-        table.c.message_class.in_(outbox.CLASSES),
-        table.c.state == "claimed",
-        table.c.claimed_by == bindparam("claimant"),
-    )
+    select(*_COLUMNS)
+    .where(CLAIMED, table.c.claimed_by == bindparam("claimant"))
     .order_by(table.c.due_at, table.c.mt_id)
 )
 _CLAIM = (
@@ -88,7 +135,6 @@ def claim(
     room: int,
     policy: contact.ContactPolicy,
     now: datetime,
-    lease: timedelta = LEASE,
 ) -> Claimed:
     """Return up to `room` messages that are due, leased to `claimant`; drop what is not to be sent.
 
@@ -96,68 +142,298 @@ def claim(
     `contact.may_send` refuses, is dropped with its reason. A `claimant` is one claim of one host:
     claiming again by the same word returns the same messages.
     """
-    messages = _claimed(connection, claimant)
-    dropped = 0
+    if room <= 0:
+        return Claimed((), 0, more=False)
+    claims = _claimed(connection, claimant)
+    looked_at = dropped = 0
     for message_class in outbox.CLASSES:
-        while len(messages) < room:
-            wanted = room - len(messages)
-            found = _candidates(connection, message_class, wanted, now)
-            chosen = list(_sendable(connection, found, policy, now))
-            _lease(connection, chosen, claimant, now + lease)
-            messages += chosen
-            dropped += len(found) - len(chosen)
-            # A second look only if all of the first look's was dropped from a full page.
-            if chosen or len(found) < wanted:
+        while (wanted := room - len(claims)) > 0 and looked_at < MOST_LOOKED_AT:
+            # Pages grow while everything found is dropped, as after a long outage.
+            page = min(max(wanted, looked_at), MOST_LOOKED_AT - looked_at)
+            found = _candidates(connection, message_class, page, now)
+            chosen, refused = _chosen(connection, found, wanted, policy, now)
+            _lease(connection, chosen, claimant, now + LEASE)
+            claims += [_claim_of(connection, row, claimant) for row in chosen]
+            looked_at += len(found)
+            dropped += refused
+            if len(found) < page:
                 break
-    return Claimed(tuple(messages), dropped)
+    return Claimed(tuple(claims), dropped, len(claims) >= room or looked_at >= MOST_LOOKED_AT)
 
 
-def _claimed(connection: Connection, claimant: str) -> list[outbox.Message]:
-    rows = connection.execute(_CLAIMED, {"claimant": claimant})
-    messages = [outbox.Message(*row) for row in rows]
-    return sorted(messages, key=lambda message: outbox.CLASSES.index(message.message_class))
+def _claimed(connection: Connection, claimant: str) -> list[Claim]:
+    rows = connection.execute(_CLAIMED, {"claimant": claimant}).all()
+    claims = [_claim_of(connection, row, claimant) for row in rows]
+    return sorted(claims, key=lambda one: outbox.CLASSES.index(one.message.message_class))
 
 
 def _candidates(
-    connection: Connection, message_class: str, room: int, now: datetime
-) -> tuple[outbox.Message, ...]:
-    values = {"message_class": message_class, "room": room, "now": now}
-    return tuple(outbox.Message(*row) for row in connection.execute(_CANDIDATES, values))
+    connection: Connection, message_class: str, most: int, now: datetime
+) -> Sequence[Row[tuple[object, ...]]]:
+    values = {"class_": message_class, "most": most, "now": now}
+    return connection.execute(_CANDIDATES, values).all()
 
 
-def _sendable(
+def _chosen(
     connection: Connection,
-    candidates: Sequence[outbox.Message],
+    found: Sequence[Row[tuple[object, ...]]],
+    wanted: int,
     policy: contact.ContactPolicy,
     now: datetime,
-) -> Iterator[outbox.Message]:
-    for message in candidates:
+) -> tuple[list[Row[tuple[object, ...]]], int]:
+    """Return up to `wanted` of those found, and how many were dropped before these were found."""
+    chosen: list[Row[tuple[object, ...]]] = []
+    dropped: list[tuple[str, str]] = []
+    deciding = _deciding(connection, [row.msisdn for row in found if row.message_class == "offer"])
+    for row in found:
+        if len(chosen) == wanted:
+            break
+        message = _message(row)
         reason: str | None = "expired"
         if message.expires_at > now:
+            if message.message_class == "offer":
+                if message.msisdn not in deciding:
+                    continue  # what becomes of the number's other one is to be seen first
+                deciding.remove(message.msisdn)
             reason = contact.may_send(connection, message, policy, now)
         if reason is None:
-            yield message
+            chosen.append(row)
         else:
-            outbox.drop(connection, message.mt_id, reason, now)
+            dropped.append((message.mt_id, reason))
+    outbox.drop_all(connection, dropped, now)
+    return chosen, len(dropped)
+
+
+_LOCK = text(
+    "SELECT n FROM unnest(CAST(:numbers AS integer[])) AS n"
+    " WHERE pg_try_advisory_xact_lock(:what, n)"
+)
+_OFFERS = 0x0FFE2
+
+
+def _deciding(connection: Connection, msisdns: Sequence[str]) -> set[str]:
+    """Return the numbers about whose offers this host decides now.
+
+    One host at a time does, until it has committed: a number's caps count all its offers.
+    """
+    if not msisdns or connection.dialect.name != "postgresql":
+        return set(msisdns)
+    numbers = {int(msisdn[-9:]): msisdn for msisdn in msisdns}
+    locked = connection.execute(_LOCK, {"numbers": list(numbers), "what": _OFFERS})
+    return {numbers[number] for number in locked.scalars().all()}
+
+
+def _message(row: Row[tuple[object, ...]]) -> outbox.Message:
+    return outbox.Message(*row[: len(_MESSAGE)])  # type: ignore[arg-type]  # selected by its fields
+
+
+def _claim_of(connection: Connection, row: Row[tuple[object, ...]], claimant: str) -> Claim:
+    left: tuple[int, ...] = ()
+    if row.smsc is not None:
+        accepted = set(_accepted(connection, row.mt_id))
+        left = tuple(part for part in range(1, row.parts + 1) if part not in accepted)
+    message = _message(row)
+    return Claim(message, claimant, row.reference or 0, row.attempts, row.smsc or "", left)
+
+
+_ACCEPTED = select(outbox_part.c.part).where(outbox_part.c.mt_id == bindparam("mt_id"))
+
+
+def _accepted(connection: Connection, mt_id: str) -> Sequence[int]:
+    return connection.execute(_ACCEPTED, {"mt_id": mt_id}).scalars().all()
 
 
 def _lease(
-    connection: Connection, messages: Sequence[outbox.Message], claimant: str, until: datetime
+    connection: Connection,
+    chosen: Sequence[Row[tuple[object, ...]]],
+    claimant: str,
+    until: datetime,
 ) -> None:
-    if messages:
+    if chosen:
         lease = {"claimant": claimant, "until": until}
-        connection.execute(_CLAIM, [{"claimed": one.mt_id, **lease} for one in messages])
+        connection.execute(_CLAIM, [{"claimed": row.mt_id, **lease} for row in chosen])
+
+
+_RENEW = (
+    update(table)
+    .where(
+        table.c.mt_id == bindparam("renewed"),
+        table.c.state == "claimed",
+        table.c.claimed_by == bindparam("claimant"),
+    )
+    .values(claimed_until=bindparam("until"))
+)
+
+
+def renew(connection: Connection, claims: Sequence[tuple[str, str]], now: datetime) -> None:
+    """Extend the lease of claims (mt_id, claimant) that are still under way."""
+    if claims:
+        until = now + LEASE
+        rows = [{"renewed": one, "claimant": claimant, "until": until} for one, claimant in claims]
+        connection.execute(_RENEW, rows)
 
 
 # ---------------------------------------------------------------- what came of a claim
 
+_SENT = (
+    update(table)
+    .where(
+        table.c.mt_id == bindparam("ended"),
+        or_(
+            table.c.state.in_(("due", "claimed")),
+            and_(
+                table.c.state.in_(("failed", "dropped")),
+                table.c.reason.in_((RESPONSE_LOST, PERHAPS_SENT)),
+            ),
+        ),
+    )
+    .values(
+        state="sent",
+        reason=None,
+        sent_at=bindparam("at"),
+        ended_at=None,
+        attempts=table.c.attempts + 1,
+        claimed_by=None,
+        claimed_until=None,
+    )
+)
+_IS_MINE = and_(
+    table.c.mt_id == bindparam("ended"),
+    table.c.state == "claimed",
+    table.c.claimed_by == bindparam("claimant"),
+)
 _END = (
     update(table)
-    .where(table.c.mt_id == bindparam("ended"), table.c.state.in_(("due", "claimed")))
+    .where(_IS_MINE)
     .values(
         state=bindparam("becomes"),
         reason=bindparam("why"),
-        sent_at=bindparam("sent"),
+        sent_at=func.coalesce(bindparam("sent", type_=table.c.sent_at.type), table.c.sent_at),
+        ended_at=bindparam("at"),
+        attempts=bindparam("tried"),
+        parts=func.coalesce(bindparam("cut_into", type_=Integer), table.c.parts),
+        claimed_by=None,
+        claimed_until=None,
+    )
+)
+_LATER = (
+    update(table)
+    .where(_IS_MINE)
+    .values(
+        state="due",
+        reason=bindparam("why"),
+        due_at=bindparam("again"),
+        attempts=bindparam("tried"),
+        parts=func.coalesce(bindparam("cut_into", type_=Integer), table.c.parts),
+        claimed_by=None,
+        claimed_until=None,
+    )
+)
+_HALF_SENT = (
+    update(table)
+    .where(table.c.mt_id == bindparam("of"))
+    .values(smsc=bindparam("at_smsc"), sent_at=bindparam("at"))
+)
+
+
+def settle(connection: Connection, outcome: Outcome) -> None:
+    """Record what came of a claim; harmless when repeated, or when the claim was taken back."""
+    mt_id, now = outcome.mt_id, outcome.at
+    if outcome.word == "sent":
+        sent(connection, mt_id, outcome.parts, now, outcome.of)
+        return
+    if outcome.word == "late":
+        _accepted_late(connection, mt_id, outcome.parts, now)
+        return
+    _keep_parts(connection, mt_id, outcome.parts, now)
+    values = {
+        "ended": mt_id,
+        "claimant": outcome.claimant,
+        "why": outcome.reason[:40] or None,
+        "tried": outcome.attempts,
+        "cut_into": outcome.of,
+    }
+    if outcome.word == "later":
+        if outcome.parts:
+            _half_sent(connection, mt_id, outcome.parts, now)
+        connection.execute(_LATER, {**values, "again": outcome.again_at})
+    else:
+        went_out = now if outcome.parts or outcome.in_doubt else None
+        end = {"becomes": outcome.word, "sent": went_out, "at": now}
+        connection.execute(_END, {**values, **end})
+
+
+def sent(
+    connection: Connection,
+    mt_id: str,
+    parts: Sequence[Part],
+    now: datetime,
+    of: int | None = None,
+) -> None:
+    """Record that an SMSC has all parts of a message; receipts that came before count now.
+
+    Also when it had been given up because nobody knew. `of` parts are all there are (None: others
+    were accepted before).
+    """
+    if connection.execute(_SENT, {"ended": mt_id, "at": now}).rowcount:
+        heard = _keep_parts(connection, mt_id, parts, now)
+        if heard or of != len(parts):
+            receipts.conclude(connection, mt_id, now)
+
+
+_PARTS = select(table.c.parts).where(table.c.mt_id == bindparam("mt_id"))
+
+
+def _accepted_late(connection: Connection, mt_id: str, late: Sequence[Part], now: datetime) -> None:
+    """Keep parts from being sent again; the message is sent if no other was missing."""
+    parts = connection.execute(_PARTS, {"mt_id": mt_id}).scalar_one_or_none()
+    if parts is None:
+        return  # all of it was sent at once by another host
+    _keep_parts(connection, mt_id, late, now)
+    _half_sent(connection, mt_id, late, now)
+    if len(_accepted(connection, mt_id)) >= parts:
+        sent(connection, mt_id, (), now)
+
+
+def _half_sent(connection: Connection, mt_id: str, parts: Sequence[Part], now: datetime) -> None:
+    """Bind a message to the SMSC that has some of its parts."""
+    connection.execute(_HALF_SENT, {"of": mt_id, "at_smsc": parts[0].smsc, "at": now})
+
+
+def _keep_parts(connection: Connection, mt_id: str, parts: Sequence[Part], now: datetime) -> bool:
+    """Keep parts under their ids; return whether receipts of them had come before."""
+    heard = False
+    for part in parts:
+        row = {
+            "mt_id": mt_id,
+            "part": part.part,
+            "smsc": part.smsc,
+            "message_id": part.message_id[:65],
+            "submitted_at": now,
+        }
+        if insert_once(connection, outbox_part, row):
+            heard |= receipts.take_early(connection, mt_id, part.part, part.smsc, part.message_id)
+    return heard
+
+
+# ---------------------------------------------------------------- claims of the dead
+
+_STALE = select(table.c.mt_id, table.c.message_class, table.c.claimed_by).where(
+    CLAIMED,
+    table.c.claimed_until < bindparam("now"),
+)
+_GIVE_BACK = (
+    update(table)
+    .where(_IS_MINE)
+    .values(state="due", attempts=table.c.attempts + 1, claimed_by=None, claimed_until=None)
+)
+_GIVE_UP = (
+    update(table)
+    .where(_IS_MINE)
+    .values(
+        state="dropped",
+        reason=PERHAPS_SENT,
+        sent_at=bindparam("at"),
         ended_at=bindparam("at"),
         attempts=table.c.attempts + 1,
         claimed_by=None,
@@ -166,166 +442,16 @@ _END = (
 )
 
 
-def sent(connection: Connection, mt_id: str, parts: Sequence[Part], now: datetime) -> None:
-    """Record that an SMSC has all parts of a message; receipts that came before count now."""
-    values = {"ended": mt_id, "becomes": "sent", "why": None, "sent": now, "at": None}
-    if connection.execute(_END, values).rowcount:
-        _keep_parts(connection, mt_id, parts, now)
-        _conclude(connection, mt_id, now)
-
-
-def failed(
-    connection: Connection, mt_id: str, parts: Sequence[Part], reason: str, now: datetime
-) -> None:
-    """Record that a message will not be sent, and why; some of its `parts` may have been."""
-    sent_at = now if parts else None
-    values = {"ended": mt_id, "becomes": "failed", "why": reason, "sent": sent_at, "at": now}
-    if connection.execute(_END, values).rowcount:
-        _keep_parts(connection, mt_id, parts, now)
-
-
-_RELEASE = (
-    update(table)
-    .where(table.c.mt_id == bindparam("released"), table.c.state == "claimed")
-    .values(
-        state="due",
-        due_at=bindparam("again"),
-        attempts=table.c.attempts + 1,
-        claimed_by=None,
-        claimed_until=None,
-    )
-)
-
-
-def released(connection: Connection, mt_id: str, again_at: datetime) -> None:
-    """Put a claimed message back: it was certainly not accepted, and is due again at `again_at`."""
-    connection.execute(_RELEASE, {"released": mt_id, "again": again_at})
-
-
-_STALE = select(table.c.mt_id, table.c.message_class).where(
-    WAITING,
-    table.c.message_class.in_(outbox.CLASSES),
-    table.c.state == "claimed",
-    table.c.claimed_until < bindparam("now"),
-)
-
-
-def release_stale(connection: Connection, now: datetime) -> int:
+def release_stale(connection: Connection, now: datetime, resent: Collection[str]) -> int:
     """Take back what a dead host had claimed; return how many messages.
 
-    It may have been sent. An offer is dropped rather than sent twice.
+    It may have been sent: the classes in `resent` are sent again, others are dropped.
     """
     stale = connection.execute(_STALE, {"now": now}).all()
-    for mt_id, message_class in stale:
-        if message_class == "offer":
-            outbox.drop(connection, mt_id, "perhaps_sent", now)
+    for mt_id, message_class, claimant in stale:
+        mine = {"ended": mt_id, "claimant": claimant}
+        if message_class in resent:
+            connection.execute(_GIVE_BACK, mine)
         else:
-            released(connection, mt_id, now)
+            connection.execute(_GIVE_UP, {**mine, "at": now})
     return len(stale)
-
-
-# ---------------------------------------------------------------- receipts
-
-_NEWEST_PART = (
-    select(outbox_part.c.mt_id, outbox_part.c.part)
-    .where(
-        outbox_part.c.smsc == bindparam("smsc"),
-        outbox_part.c.message_id == bindparam("message_id"),
-    )
-    .order_by(outbox_part.c.submitted_at.desc())
-    .limit(1)
-)
-_STATE_OF_PART = (
-    update(outbox_part)
-    .where(
-        outbox_part.c.mt_id == bindparam("of"),
-        outbox_part.c.part == bindparam("number"),
-        or_(
-            outbox_part.c.receipt_state.is_(None),
-            outbox_part.c.receipt_state.not_in(sorted(FINAL_STATES)),
-        ),
-    )
-    .values(receipt_state=bindparam("becomes"))
-)
-_EARLY = (
-    select(receipt.c.state)
-    .join(table, table.c.mt_id == bindparam("mt_id"))
-    .where(
-        receipt.c.smsc == bindparam("smsc"),
-        receipt.c.message_id == bindparam("message_id"),
-        # SMSCs use their ids again: what came before this message existed is not about it.
-        receipt.c.received_at >= table.c.created_at,
-    )
-    .order_by(receipt.c.receipt_id)
-)
-_STATES_OF_PARTS = select(outbox_part.c.receipt_state).where(
-    outbox_part.c.mt_id == bindparam("mt_id")
-)
-_CONCLUDE = (
-    update(table)
-    .where(table.c.mt_id == bindparam("concluded"), table.c.state == "sent")
-    .values(state=bindparam("becomes"), reason=bindparam("why"), ended_at=bindparam("at"))
-)
-
-
-def report(connection: Connection, came: Report) -> str | None:
-    """Record a delivery receipt; return the `mt_id` it belongs to, None while that is not known.
-
-    Receipts may come before the message's own record, in any order, and repeatedly; a final state
-    is never overwritten. A message is delivered when all its parts are, and has failed as soon as
-    one part has.
-    """
-    row = {
-        "smsc": came.smsc,
-        "message_id": came.message_id,
-        "state": came.state,
-        "error": came.error,
-        "received_at": came.received_at,
-    }
-    insert_once(connection, receipt, row)
-    known = {"smsc": came.smsc, "message_id": came.message_id}
-    part = connection.execute(_NEWEST_PART, known).one_or_none()
-    if part is None:
-        return None
-    mt_id: str = part.mt_id
-    _set_state(connection, mt_id, part.part, came.state)
-    _conclude(connection, mt_id, came.received_at)
-    return mt_id
-
-
-def give_up_receipts(connection: Connection, submitted_before: datetime) -> int:
-    """Call the parts of which no receipt ever came `unknown`; return how many."""
-    return connection.execute(
-        update(outbox_part)
-        .where(outbox_part.c.submitted_at < submitted_before, outbox_part.c.receipt_state.is_(None))
-        .values(receipt_state="unknown")
-    ).rowcount
-
-
-def _keep_parts(connection: Connection, mt_id: str, parts: Sequence[Part], now: datetime) -> None:
-    for part in parts:
-        row = {
-            "mt_id": mt_id,
-            "part": part.part,
-            "smsc": part.smsc,
-            "message_id": part.message_id,
-            "submitted_at": now,
-        }
-        insert_once(connection, outbox_part, row)
-        known = {"mt_id": mt_id, "smsc": part.smsc, "message_id": part.message_id}
-        for state in connection.execute(_EARLY, known).scalars().all():
-            _set_state(connection, mt_id, part.part, state)
-
-
-def _set_state(connection: Connection, mt_id: str, part: int, state: str) -> None:
-    connection.execute(_STATE_OF_PART, {"of": mt_id, "number": part, "becomes": state})
-
-
-def _conclude(connection: Connection, mt_id: str, at: datetime) -> None:
-    states = connection.execute(_STATES_OF_PARTS, {"mt_id": mt_id}).scalars().all()
-    lost = next((one for one in states if one in FINAL_STATES and one != "DELIVRD"), None)
-    values: dict[str, object] = {"concluded": mt_id, "at": at, "why": lost}
-    if lost is not None:
-        connection.execute(_CONCLUDE, {**values, "becomes": "failed"})
-    elif states and all(state == "DELIVRD" for state in states):
-        connection.execute(_CONCLUDE, {**values, "becomes": "delivered"})

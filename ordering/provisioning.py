@@ -19,7 +19,7 @@ from twisted.internet.interfaces import IReactorTime
 from catalog.tones import Prices, Tone
 from ordering.orders import Order, live_order
 from ordering.prices import Tier, pays
-from ordering.subscribers import subscriber
+from ordering.subscribers import Subscriber, subscriber
 from store.database import Database, StoreError
 
 REASONS = (
@@ -36,6 +36,9 @@ REASONS = (
 )
 """Why a quote may say no; each has its own prompt and SMS."""
 
+FUNCTION_FEE_FEN = 500
+"""What the local adapter asks for the ring-back function a month."""
+
 
 class NoQuote(Exception):
     """The operator's side gave no quote in time: no order can be taken now."""
@@ -43,13 +46,18 @@ class NoQuote(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """Whether a number may have a tone, and what it pays in fen; `reason` when it may not."""
+    """Whether a number may have a tone, and what it pays in fen; `reason` when it may not.
+
+    Also whether the number's ring-back function is open, and what it would pay for that a month.
+    """
 
     eligible: bool
     reason: str | None
     tier: Tier
     prices: Prices
     pays_fen: int
+    function_open: bool = True
+    function_fee_fen: int = FUNCTION_FEE_FEN
 
 
 class Operator(Protocol):
@@ -62,8 +70,15 @@ class Operator(Protocol):
             NoQuote: there was no answer in time.
         """
 
+    async def quote_function(self, msisdn: str) -> Quote:
+        """Return the quote of the ring-back function itself (KT): `owned` when it is open.
+
+        Raises:
+            NoQuote: there was no answer in time.
+        """
+
     async def provision(self, order: Order) -> None:
-        """Make the tone the subscriber's."""
+        """Make the tone the subscriber's; an order of `FUNCTION_CODE` opens his function."""
 
     async def capture(self, order: Order) -> None:
         """Charge exactly `order.pays_fen`."""
@@ -85,7 +100,29 @@ def local_quote(
         order = live_order(connection, msisdn, tone.code)
         if order is not None and order.state in ("provisioned", "captured"):
             reason = "owned"
-    return Quote(reason is None, reason, known.tier, tone.prices, pays(tone.prices, known.tier))
+    return Quote(
+        eligible=reason is None,
+        reason=reason,
+        tier=known.tier,
+        prices=tone.prices,
+        pays_fen=pays(tone.prices, known.tier),
+        function_open=known.function == "on",
+    )
+
+
+def local_function_quote(connection: Connection, msisdn: str) -> Quote:
+    """Return the quote of the ring-back function by the local adapter: one fee for all."""
+    known = subscriber(connection, msisdn)
+    reason = _function_refused(known)
+    fee = FUNCTION_FEE_FEN
+    is_open = known.function == "on"
+    return Quote(reason is None, reason, known.tier, Prices(fee, fee, fee), fee, is_open, fee)
+
+
+def _function_refused(known: Subscriber) -> str | None:
+    if known.state == "suspended":
+        return "suspended"
+    return "owned" if known.function == "on" else None
 
 
 def licence_ended(tone: Tone, today: date, stop_selling_days: int) -> bool:
@@ -122,14 +159,24 @@ class LocalOperator:
             NoQuote: the database gave no answer in `timeout_s`.
         """
         today = self._now().astimezone(self._timezone).date()
-        asked: Deferred[Quote] = self._database.run(
-            local_quote, msisdn, tone, today, self._stop_selling_days
-        )
+        asked = self._database.run(local_quote, msisdn, tone, today, self._stop_selling_days)
+        return await self._in_time(asked, f"tone {tone.code}")
+
+    async def quote_function(self, msisdn: str) -> Quote:
+        """Return the local quote of the ring-back function.
+
+        Raises:
+            NoQuote: the database gave no answer in `timeout_s`.
+        """
+        asked = self._database.run(local_function_quote, msisdn)
+        return await self._in_time(asked, "the ring-back function")
+
+    async def _in_time(self, asked: Deferred[Quote], what: str) -> Quote:
         asked.addTimeout(self._timeout_s, self._reactor)
         try:
             return await asked
         except (StoreError, CancelledError, TimeoutError) as error:
-            raise NoQuote(f"no quote for tone {tone.code}: {error!r}") from error
+            raise NoQuote(f"no quote for {what}: {error!r}") from error
 
     async def provision(self, order: Order) -> None:
         """Do nothing: with this adapter an order is the subscriber's as soon as it is recorded."""

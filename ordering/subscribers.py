@@ -1,7 +1,8 @@
 """Tier, function, state, branch override, refusals.
 
 What the local provisioning adapter knows of a number. Absent numbers are active visitors whose
-ring-back function is open.
+ring-back function is open. A closed function is opened by an order of it (KT), for as long as that
+order lives.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import Literal
 
 from sqlalchemy import Connection, bindparam, select, update
 
+from catalog.values import FUNCTION_CODE
+from ordering import orders
 from ordering.prices import Tier
 from store.once import insert_once
 from store.schema import subscriber as table
@@ -34,7 +37,14 @@ _ONE = select(table).where(table.c.msisdn == bindparam("msisdn"))
 
 
 def subscriber(connection: Connection, msisdn: str) -> Subscriber:
-    """Return what is known of a number."""
+    """Return what is known of a number, its function open if it has ordered that."""
+    known = _stored(connection, msisdn)
+    if known.function == "off" and orders.live_order(connection, msisdn, FUNCTION_CODE):
+        return replace(known, function="on")
+    return known
+
+
+def _stored(connection: Connection, msisdn: str) -> Subscriber:
     row = connection.execute(_ONE, {"msisdn": msisdn}).one_or_none()
     if row is None:
         return Subscriber(msisdn)
@@ -49,8 +59,11 @@ def set_subscriber(
     function: Function | None = None,
     state: State | None = None,
 ) -> Subscriber:
-    """Change what is given, keep the rest; return the number as it is now known."""
-    known = subscriber(connection, msisdn)
+    """Change what is given, keep the rest; return the number as it is now known.
+
+    Closing the function ends the number's own order of it.
+    """
+    known = _stored(connection, msisdn)
     changed = replace(
         known,
         tier=tier or known.tier,
@@ -65,4 +78,6 @@ def set_subscriber(
     }
     if not insert_once(connection, table, {"msisdn": msisdn, **values}):
         connection.execute(update(table).where(table.c.msisdn == msisdn).values(values))
-    return changed
+    if function == "off":
+        orders.cancel(connection, msisdn, (FUNCTION_CODE,), "operator", now)
+    return subscriber(connection, msisdn)

@@ -34,12 +34,13 @@ _LONGEST = {
     "ttl_min": "1440",
     "count": "888",
     "number": "88",
+    "page": "8",
     "line": "12530019",
 }
 """The longest value of each placeholder; a list is cut to what fits."""
 _LISTS = {
     "which_question", "my_tones", "found", "cancel_which", "cancelled_these", "cancelled_all",
-    "restored",
+    "restored", "branch_songs", "province_songs",
 }  # fmt: skip
 _CANCEL = re.compile(r"TD|退订")
 _REFUSE = re.compile(r"(?<![A-Z])R(?![A-Z])|TDGG|拒收")
@@ -135,6 +136,22 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "offers_resumed": _rule(ONE_SMS, names_refusing=True),
         "help": _rule(ONE_SMS, "", "line"),
         "no_quote": _rule(ONE_SMS, "title", "code line"),
+        "function_name": _rule(ONE_SMS),
+        "function_question": _rule(
+            QUESTION, "pays code", "ttl_min undo_min", names_cancelling=True
+        ),
+        "function_opened": _rule(ONE_SMS, "pays code", "undo_min", names_cancelling=True),
+        "function_is_open": _rule(ONE_SMS, "", "line"),
+        "calling": _rule(ONE_SMS, "title", "code line"),
+        "called_lately": _rule(ONE_SMS, "", "title code line"),
+        "dial_instead": _rule(ONE_SMS, "code line", "title"),
+        "branch_songs": _rule(LIST, "list"),
+        "branch_songs_item": _rule(LIST, "code title", "artist"),
+        "branch_songs_rest": _rule(LIST, "page", "count"),
+        "province_songs": _rule(LIST, "list"),
+        "province_songs_item": _rule(LIST, "code title", "artist"),
+        "province_songs_rest": _rule(LIST, "page", "count"),
+        "no_more_songs": _rule(ONE_SMS, "", "line"),
         **{f"refused_{reason}": _rule(ONE_SMS, "", "title code line") for reason in REASONS},
         "refused_orders_per_day": _rule(ONE_SMS, "", "title code line"),
         "refused_spend_per_day": _rule(ONE_SMS, "", "title code line"),
@@ -195,6 +212,12 @@ class Texts:
 
     def fill_list(self, name: str, items: Sequence[Mapping[str, str]], **values: str) -> str:
         """Return a list's text with as many items as fit; its `_rest` tells of the others."""
+        return self.fit_list(name, items, **values)[0]
+
+    def fit_list(
+        self, name: str, items: Sequence[Mapping[str, str]], **values: str
+    ) -> tuple[str, int]:
+        """Return what `fill_list` does, and how many items are shown in it."""
         lines = [self.templates[f"{name}_item"].format_map(item) for item in items]
         values["count"] = str(len(lines))
         for shown in range(len(lines), -1, -1):
@@ -205,7 +228,7 @@ class Texts:
             text = self.fill(name, **values, list="".join(lines[:shown]) + rest)
             if ucs2_units(text) <= RULES[name].limit:
                 break
-        return text
+        return text, shown
 
     def measures(self) -> Iterator[Measure]:
         """Yield the length of each text that is sent, with the longest values."""

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, gatherResults
 
-from ordering import consent, delivery, orders
+from ordering import consent, delivery, orders, outbox, receipts
 from ordering.orders import Order
 from ordering.provisioning import Operator
 from store.database import Database
 
 BATCH = 200
 """Orders taken at once: a few milliseconds' work for the store."""
+MOST_MESSAGES = 500
+"""Messages one run of a duty changes: some ten milliseconds, in which nobody else is served."""
 LEASE_S = 60.0
 """A host that holds an order longer than this is taken for dead."""
 
@@ -25,9 +27,34 @@ def expire_questions(connection: Connection, now: datetime) -> int:
     return consent.expire(connection, now)
 
 
-def release_stale_claims(connection: Connection, now: datetime) -> int:
-    """Free orders and messages whose host died while it held them."""
-    return orders.release_stale_claims(connection, now) + delivery.release_stale(connection, now)
+def release_stale_orders(connection: Connection, now: datetime) -> int:
+    """Free orders whose host died while it held them."""
+    return orders.release_stale_claims(connection, now)
+
+
+def release_stale_messages(connection: Connection, now: datetime, resent: tuple[str, ...]) -> int:
+    """Free messages whose host died while it held them; classes not in `resent` are dropped."""
+    return delivery.release_stale(connection, now, resent)
+
+
+def drop_expired_messages(connection: Connection, now: datetime) -> int:
+    """Drop messages whose time is over, also while no SMSC can be reached."""
+    return outbox.drop_expired(connection, now, MOST_MESSAGES)
+
+
+def measure_queue(connection: Connection, now: datetime, offers_waiting: int) -> int:
+    """Count what waits to be sent, and refuse further offers from `offers_waiting` on."""
+    return outbox.measure_queue(connection, now, offers_waiting)
+
+
+def give_up_receipts(
+    connection: Connection, now: datetime, timeouts: tuple[tuple[str, timedelta], ...]
+) -> int:
+    """Call `unknown` what an SMSC sent no final receipt of in its time."""
+    return sum(
+        receipts.give_up(connection, smsc, now - timeout, MOST_MESSAGES, now)
+        for smsc, timeout in timeouts
+    )
 
 
 async def fulfil_due(

@@ -15,7 +15,7 @@ from twisted.internet.threads import blockingCallFromThread
 
 from ordering.provisioning import Operator
 from scheduler.jobs import fulfil_due
-from scheduler.timetable import Duty, Job
+from scheduler.timetable import Duty
 from store.database import Database
 
 log = structlog.get_logger()
@@ -61,7 +61,7 @@ class SchedulerService(Service):
             self._scheduler.add_job(
                 self._run_duty,
                 "interval",
-                args=(duty.name, duty.job),
+                args=(duty,),
                 id=duty.name,
                 seconds=duty.every_s,
                 coalesce=True,
@@ -110,13 +110,15 @@ class SchedulerService(Service):
         finally:
             self._draining = None
 
-    def _run_duty(self, name: str, job: Job) -> None:
+    def _run_duty(self, duty: Duty) -> None:
         """Run one duty from a pool thread, where APScheduler calls it."""
         try:
             run: Any = self._database.run
-            changed = blockingCallFromThread(self._reactor, run, job, self._now())
+            changed = blockingCallFromThread(
+                self._reactor, run, duty.job, self._now(), *duty.values
+            )
         except Exception:  # the edge of a job: the timetable goes on
             self.failures += 1
-            log.exception("duty_failed", duty=name)
+            log.exception("duty_failed", duty=duty.name)
         else:
-            log.debug("duty_done", duty=name, changed=changed)
+            log.debug("duty_done", duty=duty.name, changed=changed)

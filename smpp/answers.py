@@ -2,40 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from ordering import outbox
-from ordering.texts import Texts
-from smpp import asking, cancelling, looking_up
+from smpp import asking, cancelling, looking_up, parts
 from smpp.grammar import CANCELLING, Intent, Kind
-from smpp.turn import Incoming, LookedUp, Reply, Rules, Turn
+from smpp.turn import Incoming, LookedUp, Reply, Terms, Turn
 from store.once import insert_once
 from store.schema import mo
 
 MOST_IN_A_MINUTE = 20
+ONE_ALARM_IN = timedelta(hours=1)
+REPEATED_WITHIN = timedelta(hours=72)
+"""An SMSC tries no longer than this; what comes later is a message of its own."""
+_MOST_TERMS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What became of an MO: a text's name or a reason; `flood` on the first MO over the limit."""
+    """What became of an MO: a text's name or a reason; `flood` on the first MO over the limit.
 
+    `mo_id` is that of the first copy if this one was `repeated`.
+    """
+
+    mo_id: str
     outcome: str
     repeated: bool = False
     flood: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class TermsUnknown:
+    """The store process does not have these terms (yet, or any more): `learn` gives it them."""
+
+    key: str
+
+
+_terms: dict[str, Terms] = {}
+"""The terms that this process was given, newest last. They are large and never change."""
+
+
+class _Earlier(NamedTuple):
+    """An earlier message of the same number; a NamedTuple, as every MO reads up to 21 of them."""
+
+    mo_id: str
+    smsc: str
+    destination: str
+    digest: str
+    message_id: str | None
+    responded: bool
+    outcome: str
+    received_at: datetime
+
+
 _OUTCOME = update(mo).where(mo.c.mo_id == bindparam("id")).values(outcome=bindparam("became"))
 _REPEATED = update(mo).where(mo.c.mo_id == bindparam("id")).values(repeated=mo.c.repeated + 1)
+_RESPONDED = update(mo).where(mo.c.mo_id == bindparam("id")).values(responded=True)
 _BECAME = select(mo.c.outcome).where(mo.c.mo_id == bindparam("id"))
-_RECENT = (
-    select(func.count())
-    .select_from(mo)
-    .where(mo.c.msisdn == bindparam("msisdn"), mo.c.received_at > bindparam("since"))
+_LATEST = (
+    select(*(mo.c[name] for name in _Earlier._fields))
+    .where(
+        mo.c.msisdn == bindparam("msisdn"),
+        mo.c.mo_id != bindparam("this"),
+        mo.c.received_at > bindparam("since"),
+    )
+    .order_by(mo.c.received_at.desc(), mo.c.mo_id.desc())
+    .limit(MOST_IN_A_MINUTE + 1)
 )
+
+
+def learn(_connection: Connection, terms: Terms) -> None:
+    """Keep terms for the `answer`s that name them."""
+    _terms[terms.key] = terms
+    while len(_terms) > _MOST_TERMS:
+        del _terms[next(iter(_terms))]
+
+
+def responded(connection: Connection, mo_ids: Sequence[str]) -> None:
+    """Remember that the responses to these MOs left: the same again is a message of its own."""
+    connection.execute(_RESPONDED, [{"id": mo_id} for mo_id in mo_ids])
 
 
 def answer(
@@ -43,21 +93,33 @@ def answer(
     incoming: Incoming,
     intent: Intent,
     known: LookedUp,
-    rules: Rules,
-    texts: Texts,
+    terms_key: str,
+    left: str | None,
     now: datetime,
-) -> Answered:
-    """Record an MO, do what it asks and put the reply into the outbox, once for its `mo_id`."""
+) -> Answered | TermsUnknown:
+    """Record an MO, do what it asks and put the reply into the outbox, once.
+
+    Once for its `mo_id`, and for what the SMSC sends a second time. `left` is the number's earlier
+    MO if the response to that is known to have left, though it was not noted yet.
+    """
+    terms = _terms.get(terms_key)
+    if terms is None:
+        return TermsUnknown(terms_key)
+    if incoming.in_parts:
+        parts.answered(connection, incoming.mo_id, now)
+    since = incoming.received_at - REPEATED_WITHIN
+    values = {"msisdn": incoming.msisdn, "this": incoming.mo_id, "since": since}
+    latest = [_Earlier(*row) for row in connection.execute(_LATEST, values)]
+    if latest and _is_first_copy(latest[0], incoming, left):
+        return _repeated(connection, latest[0].mo_id)
     if not insert_once(connection, mo, _mo_row(incoming, intent)):
-        connection.execute(_REPEATED, {"id": incoming.mo_id})
-        became = connection.execute(_BECAME, {"id": incoming.mo_id}).scalar_one()
-        return Answered(became, repeated=True)
-    turn = Turn(connection, incoming, intent, known, rules, texts, now)
-    recent = _recent(turn)
+        return _repeated(connection, incoming.mo_id)
+    turn = Turn(connection, incoming, intent, known, terms, now)
+    flooding = _is_flood(turn, latest)
     reply: Reply | None = None
     if incoming.silent is not None:
         outcome = incoming.silent
-    elif recent > MOST_IN_A_MINUTE and intent.kind not in CANCELLING:
+    elif flooding and intent.kind not in CANCELLING:
         outcome = "flood"
     else:
         reply = _ACTS[intent.kind](turn)
@@ -65,7 +127,29 @@ def answer(
     if reply is not None:
         outbox.put(connection, _message(turn, reply), now)
     connection.execute(_OUTCOME, {"id": incoming.mo_id, "became": outcome})
-    return Answered(outcome, flood=recent == MOST_IN_A_MINUTE + 1)
+    alarm = outcome == "flood" and not _had_alarm(turn, latest)
+    return Answered(incoming.mo_id, outcome, flood=alarm)
+
+
+def _is_first_copy(latest: _Earlier, incoming: Incoming, left: str | None) -> bool:
+    """Say whether his latest message is this one, which the SMSC sends again.
+
+    It is when the SMSC says so by its own id, or when it cannot know that we have it.
+    """
+    same = (latest.smsc, latest.destination, latest.digest) == (
+        incoming.smsc,
+        incoming.destination,
+        incoming.digest,
+    )
+    if incoming.message_id is not None and latest.message_id is not None:
+        return same and latest.message_id == incoming.message_id
+    return same and not latest.responded and latest.mo_id != left
+
+
+def _repeated(connection: Connection, mo_id: str) -> Answered:
+    connection.execute(_REPEATED, {"id": mo_id})
+    became = connection.execute(_BECAME, {"id": mo_id}).scalar_one()
+    return Answered(mo_id, became, repeated=True)
 
 
 def _mo_row(incoming: Incoming, intent: Intent) -> dict[str, object]:
@@ -75,16 +159,24 @@ def _mo_row(incoming: Incoming, intent: Intent) -> dict[str, object]:
         "msisdn": incoming.msisdn,
         "destination": incoming.destination,
         "text": incoming.text,
+        "digest": incoming.digest,
+        "message_id": incoming.message_id,
         "intent": intent.kind,
         "outcome": "",
         "received_at": incoming.received_at,
+        "missing_parts": incoming.missing,
     }
 
 
-def _recent(turn: Turn) -> int:
+def _is_flood(turn: Turn, latest: Sequence[_Earlier]) -> bool:
+    """Say whether he has sent more than `MOST_IN_A_MINUTE`, this one included."""
     since = turn.incoming.received_at - timedelta(minutes=1)
-    values = {"msisdn": turn.msisdn, "since": since}
-    return int(turn.connection.execute(_RECENT, values).scalar_one())
+    return sum(one.received_at > since for one in latest) >= MOST_IN_A_MINUTE
+
+
+def _had_alarm(turn: Turn, latest: Sequence[_Earlier]) -> bool:
+    since = turn.incoming.received_at - ONE_ALARM_IN
+    return any(one.outcome == "flood" and one.received_at > since for one in latest)
 
 
 def _message(turn: Turn, reply: Reply) -> outbox.Message:
@@ -109,9 +201,13 @@ _ACTS: Mapping[Kind, Callable[[Turn], Reply | None]] = {
     "confirm": asking.confirm,
     "decline": asking.decline,
     "undo": asking.undo,
+    "function": asking.ask_function,
     "my_tones": looking_up.my_tones,
     "tone": looking_up.tone_info,
     "search": looking_up.search,
+    "branch_songs": looking_up.songs,
+    "province_songs": looking_up.songs,
+    "listen": looking_up.listen,
     "cancel": cancelling.cancel,
     "list": cancelling.list_owned,
     "cancel_all": cancelling.cancel_all,

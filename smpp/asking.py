@@ -1,4 +1,8 @@
-"""Answers on the way to an order: the question, its answers, and taking the last order back."""
+"""Answers on the way to an order: the question, its answers, and taking the last order back.
+
+The ring-back function (KT) is asked for, confirmed and taken back as a tone is: a monthly service
+with a price, an order of its own, and `KT` where a tone has its code.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import timedelta
 
-from catalog.tones import Prices, Tone, find_tone
-from catalog.values import yuan
+from catalog.tones import Prices, find_tone
+from catalog.values import FUNCTION_CODE, yuan
 from ordering import consent, contact, orders
 from ordering.provisioning import Quote
 from smpp import cancelling, looking_up
@@ -26,29 +30,46 @@ def ask(turn: Turn) -> Reply:
         return _already(turn, live)
     if quote is None:
         return turn.say("no_quote", tone.code, title=tone.title, code=tone.code)
-    detail = {"tone_code": tone.code, **asdict(quote)}
-    turn.record("quote", detail)
+    _record_quote(turn, tone.code, quote)
     if not quote.eligible:
-        reason = quote.reason or "unknown"
-        turn.record("refused", {"tone_code": tone.code, "reason": reason})
-        return turn.say(f"refused_{reason}", tone.code, title=tone.title, code=tone.code)
-    return _question(turn, tone, quote)
+        return _refused(turn, tone.code, tone.title, quote)
+    values = looking_up.described(turn, tone)
+    return _question(turn, "question", quote, **values)
 
 
-def _question(turn: Turn, tone: Tone, quote: Quote) -> Reply:
-    ttl = timedelta(minutes=turn.rules.confirm_ttl_min)
-    reply = turn.say(
-        "question",
-        tone.code,
-        **looking_up.described(turn, tone),
-        pays=yuan(quote.pays_fen),
-        ttl_min=str(turn.rules.confirm_ttl_min),
-    )
+def ask_function(turn: Turn) -> Reply:
+    """Ask whether he wants the ring-back function at its fee, or say why he cannot (KT)."""
+    quote, title = turn.known.quote, turn.texts.word("function_name")
+    if quote is None:
+        return turn.say("no_quote", FUNCTION_CODE, title=title, code=FUNCTION_CODE)
+    live = orders.live_order(turn.connection, turn.msisdn, FUNCTION_CODE)
+    if quote.reason == "owned" or live is not None:
+        return turn.say("function_is_open", FUNCTION_CODE)
+    _record_quote(turn, FUNCTION_CODE, quote)
+    if not quote.eligible:
+        return _refused(turn, FUNCTION_CODE, title, quote)
+    return _question(turn, "function_question", quote, title=title, code=FUNCTION_CODE)
+
+
+def _record_quote(turn: Turn, code: str, quote: Quote) -> None:
+    turn.record("quote", {"tone_code": code, **asdict(quote)})
+
+
+def _refused(turn: Turn, code: str, title: str, quote: Quote) -> Reply:
+    reason = quote.reason or "unknown"
+    turn.record("refused", {"tone_code": code, "reason": reason})
+    return turn.say(f"refused_{reason}", code, title=title, code=code)
+
+
+def _question(turn: Turn, name: str, quote: Quote, **values: str) -> Reply:
+    ttl_min = turn.rules.confirm_ttl_min
+    code, pays_text = values["code"], yuan(quote.pays_fen)
+    reply = turn.say(name, code, **values, pays=pays_text, ttl_min=str(ttl_min))
     question = consent.Question(
         question_id=turn.incoming.mt_id,
         msisdn=turn.msisdn,
-        tone_code=tone.code,
-        title=tone.title,
+        tone_code=code,
+        title=values["title"],
         tier=quote.tier,
         price_fen=quote.prices.visitor,
         member_price_fen=quote.prices.member,
@@ -56,10 +77,10 @@ def _question(turn: Turn, tone: Tone, quote: Quote) -> Reply:
         pays_fen=quote.pays_fen,
         shown=reply.text,
         asked_at=turn.now,
-        expires_at=turn.now + ttl,
+        expires_at=turn.now + timedelta(minutes=ttl_min),
     )
     consent.ask(turn.connection, question)
-    return Reply(reply.name, reply.text, question.expires_at, tone.code)
+    return Reply(reply.name, reply.text, question.expires_at, code)
 
 
 def _already(turn: Turn, live: orders.Order) -> Reply:
@@ -76,7 +97,9 @@ def confirm(turn: Turn) -> Reply | None:
         return cancelling.select_shown(turn)
     if codes:
         meant = [question for question in questions if question.tone_code == codes[0]]
-        return _place(turn, meant[-1]) if meant else ask(turn)
+        if meant:
+            return _place(turn, meant[-1])
+        return ask_function(turn) if codes == (FUNCTION_CODE,) else ask(turn)
     if len(questions) == 1:
         return _place(turn, questions[0])
     return _which(turn, questions) if questions else _confirmed_before(turn)
@@ -100,9 +123,9 @@ def _confirmed_before(turn: Turn) -> Reply:
 
 
 def _place(turn: Turn, question: consent.Question) -> Reply:
-    tone = find_tone(turn.connection, question.tone_code)
     values = {"title": question.title, "code": question.tone_code}
-    if tone is None or tone.state != "published":
+    of_function = question.tone_code == FUNCTION_CODE
+    if not of_function and not _is_sold(turn, question.tone_code):
         return turn.say("refused_licence_ended", question.tone_code, **values)
     consent.close(turn.connection, question.question_id, "confirmed", turn.now)
     request = _request(turn, question)
@@ -110,9 +133,15 @@ def _place(turn: Turn, question: consent.Question) -> Reply:
     if isinstance(placed, orders.OrderRefused):
         name = "being_ordered" if placed.reason == "being_ordered" else f"refused_{placed.reason}"
         return turn.say(name, question.tone_code, **values)
-    notice = turn.say("order_notice", pays=yuan(question.pays_fen), **values)
+    name = "function_opened" if of_function else "order_notice"
+    notice = turn.say(name, pays=yuan(question.pays_fen), **values)
     expires_at = turn.now + NOTICE_VALID
     return Reply(notice.name, notice.text, expires_at, question.tone_code, placed.order_id)
+
+
+def _is_sold(turn: Turn, code: str) -> bool:
+    tone = find_tone(turn.connection, code)
+    return tone is not None and tone.state == "published"
 
 
 def _request(turn: Turn, question: consent.Question) -> orders.OrderRequest:

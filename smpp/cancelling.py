@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam, select, update
 
+from catalog.values import FUNCTION_CODE
 from ordering import consent, contact, orders
 from smpp import looking_up
 from smpp.turn import Reply, Turn
@@ -24,7 +25,7 @@ def cancel(turn: Turn) -> Reply | None:
         return _cancel_codes(turn, turn.intent.codes)
     if turn.intent.numbers and _shown_codes(turn):
         return select_shown(turn)
-    owned = orders.owned(turn.connection, turn.msisdn)
+    owned = _tones_first(orders.owned(turn.connection, turn.msisdn))
     offered = contact.had_offer(turn.connection, turn.msisdn, turn.incoming.received_at)
     if not owned or offered:
         _stop_offers(turn)
@@ -36,6 +37,11 @@ def cancel(turn: Turn) -> Reply | None:
     if offered and reply is not None:
         return turn.say("cancelled_no_offers", owned[0].tone_code, title=owned[0].title)
     return reply
+
+
+def _tones_first(owned: tuple[orders.Order, ...]) -> tuple[orders.Order, ...]:
+    """Return the tones, or the ring-back function if he has nothing else: TD alone means a tone."""
+    return tuple(order for order in owned if order.tone_code != FUNCTION_CODE) or owned
 
 
 def _cancel_codes(turn: Turn, codes: tuple[str, ...]) -> Reply:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 Tlvs = tuple[tuple[int, bytes], ...]
 BindMode = Literal["transceiver", "receiver", "transmitter"]
@@ -35,6 +35,7 @@ class Status(IntEnum):
     RMSGQFUL = 0x14
     RINVSERTYP = 0x15
     RSUBMITFAIL = 0x45
+    RINVSYSTYP = 0x53
     RTHROTTLED = 0x58
     RINVSCHED = 0x61
     RINVEXPIRY = 0x62
@@ -85,11 +86,30 @@ def relative_time(period: timedelta) -> str:
     return f"0000{days:02d}{hour:02d}{minute:02d}{second:02d}000R"
 
 
+_Kind = TypeVar("_Kind")
+
+
+def _apart(kind: type[_Kind]) -> type[_Kind]:
+    """Let values of two kinds never be equal, as bare tuples of equal fields would be."""
+
+    def equal(one: tuple[Any, ...], other: object) -> bool:
+        return type(one) is type(other) and tuple.__eq__(one, other)
+
+    def unequal(one: tuple[Any, ...], other: object) -> bool:
+        return not equal(one, other)
+
+    kind.__eq__ = equal  # type: ignore[method-assign,assignment]  # as if written in its body
+    kind.__ne__ = unequal  # type: ignore[method-assign,assignment]
+    return kind
+
+
+@_apart
 class SubmitSm(NamedTuple):
     """submit_sm, section 4.4.1: a message to the SMSC.
 
-    A NamedTuple where the project's habit is a frozen dataclass: with 19 fields it is built in 0.8
-    instead of 4.5 us, and two of these are built for every message a line answers.
+    A NamedTuple where the project's habit is a frozen dataclass, as are the other messages and
+    their responses: with 19 fields it is built in 0.8 instead of 4.5 us, and four of these are
+    built for every message a line answers.
     """
 
     sequence: int
@@ -113,6 +133,7 @@ class SubmitSm(NamedTuple):
     tlvs: Tlvs = ()
 
 
+@_apart
 class DeliverSm(NamedTuple):
     """deliver_sm, section 4.6.1: a message or a receipt from the SMSC; fields as in submit_sm."""
 
@@ -137,6 +158,7 @@ class DeliverSm(NamedTuple):
     tlvs: Tlvs = ()
 
 
+@_apart
 class DataSm(NamedTuple):
     """data_sm, section 4.7.1: a message whose text is in the message_payload TLV."""
 
@@ -154,8 +176,8 @@ class DataSm(NamedTuple):
     tlvs: Tlvs = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SubmitSmResp:
+@_apart
+class SubmitSmResp(NamedTuple):
     """submit_sm_resp; `message_id` is empty when the SMSC sent none (it may on errors)."""
 
     sequence: int
@@ -164,8 +186,8 @@ class SubmitSmResp:
     tlvs: Tlvs = ()
 
 
-@dataclass(frozen=True, slots=True)
-class DeliverSmResp:
+@_apart
+class DeliverSmResp(NamedTuple):
     """deliver_sm_resp; its `message_id` is unused (section 4.6.2)."""
 
     sequence: int
@@ -174,8 +196,8 @@ class DeliverSmResp:
     tlvs: Tlvs = ()
 
 
-@dataclass(frozen=True, slots=True)
-class DataSmResp:
+@_apart
+class DataSmResp(NamedTuple):
     """data_sm_resp, section 4.7.2."""
 
     sequence: int
@@ -212,6 +234,7 @@ class Bind:
     addr_ton: int = 0
     addr_npi: int = 0
     address_range: str = ""
+    tlvs: Tlvs = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +291,7 @@ class AlertNotification:
     source_addr_npi: int = 0
     esme_addr_ton: int = 0
     esme_addr_npi: int = 0
-    ms_availability_status: int | None = None
+    tlvs: Tlvs = ()
 
 
 MessageResp = SubmitSmResp | DeliverSmResp | DataSmResp

@@ -7,12 +7,14 @@ from typing import Any, Final
 from typing import Protocol as Interface
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from smpp.commands import Bind
 from smpp.events import Event
-from smpp.session import Session, State
+from smpp.session import Session
+from smpp.states import State
 
 ABORT_S: Final = 5.0
 """How long a peer may take to read our last words before the connection is cut."""
@@ -80,6 +82,7 @@ class EsmeProtocol(Protocol):
     ) -> None:
         self.session = session
         self.is_closed = False
+        self._telling = False
         self._waiting: list[Deferred[None]] = []
         self._bind = bind
         self._monotonic = monotonic
@@ -100,13 +103,16 @@ class EsmeProtocol(Protocol):
         """Feed the session."""
         self._tell(self.session.receive_data(data, self._monotonic()))
 
-    def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002 - Twisted's
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Tell what was under way, and whoever waits for the end."""
         self.is_closed = True
         self._alarm.cancel()
         if self._abort is not None and self._abort.active():
             self._abort.cancel()
-        self._on_events(self.session.connection_lost())
+        # Anything else is worth reading: what TLS finds wrong with a certificate.
+        usual = reason.check(ConnectionDone, ConnectionLost, ConnectionAborted)
+        why = "" if usual else f": {reason.getErrorMessage()}"
+        self._on_events(self.session.connection_lost(f"connection lost{why}"))
         waiting, self._waiting = self._waiting, []
         for closed in waiting:
             closed.callback(None)
@@ -119,8 +125,16 @@ class EsmeProtocol(Protocol):
         self._waiting.append(waiting)
         return waiting
 
+    def answer(self, sequence: int, status: int) -> bool:
+        """Answer what came in on this connection; False if that cannot be done any more."""
+        answered = self.session.answer(sequence, status)
+        self.flush()
+        return answered
+
     def flush(self) -> None:
-        """Write what the session has to say."""
+        """Write what the session has to say; what events cause leaves at once, after them."""
+        if self._telling:
+            return
         octets = self.session.data_to_send()
         if octets:
             self.transport.write(octets)
@@ -135,7 +149,9 @@ class EsmeProtocol(Protocol):
 
     def pauseProducing(self) -> None:
         """Read no more from an SMSC that does not read our answers."""
-        self.transport.pauseProducing()
+        # Before, it is TLS that pauses us: its handshake has to be read.
+        if self.session.state is State.BOUND:
+            self.transport.pauseProducing()
 
     def resumeProducing(self) -> None:
         """Read on."""
@@ -148,5 +164,9 @@ class EsmeProtocol(Protocol):
         self._tell(self.session.expire(self._monotonic()))
 
     def _tell(self, events: list[Event]) -> None:
-        self._on_events(events)
+        self._telling = True
+        try:
+            self._on_events(events)
+        finally:
+            self._telling = False
         self.flush()

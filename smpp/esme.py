@@ -1,8 +1,7 @@
-"""Twisted protocol and reconnecting service around a session.
+"""everything towards one SMSC: its binds, its rate, whole messages in and out.
 
-`EsmeService` keeps one bind to one SMSC: it connects, binds, reconnects with back-off, joins the
-parts of what subscribers send and cuts what is sent to them. Everybody else speaks of whole
-messages: `submit` for those that go out, the `on_mo` given at construction for those that come in.
+`EsmeService` cuts what is sent into parts, which wait for the rate and for room in a bind's window,
+and hands over what comes in. Everybody else speaks of whole messages.
 """
 
 from __future__ import annotations
@@ -11,67 +10,56 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Any, Final
-from typing import Protocol as Interface
 
-import structlog
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.protocol import Factory
-from twisted.python.failure import Failure
+from twisted.internet.defer import Deferred, gatherResults
 
 from config.settings import Smsc
 from smpp import text
-from smpp.commands import Bind, Status, SubmitSm, relative_time, status_name
+from smpp.bind import DEFAULT_BACKOFF, DRAIN_S, Backoff, BindService, ClientEndpoint, at_most
+from smpp.commands import Bind, BindMode, Status, SubmitSm, relative_time, status_name
 from smpp.connection import Alarm, EsmeProtocol, Reactor
+from smpp.counters import Counters
 from smpp.events import (
-    BindRefused,
     Bound,
     Closed,
     Event,
     Malformed,
     MoReceived,
     ReceiptReceived,
+    ResponseLate,
     ResponseLost,
     SubmitFailed,
     Submitted,
 )
-from smpp.messages import MoMessage, MtMessage, PartResult, SubmitResult, written
+from smpp.incoming import IncomingMessages
+from smpp.messages import LateResponse, MoMessage, MtMessage, PartResult, SubmitResult, written
+from smpp.pace import Pace
 from smpp.pdu import UnencodablePdu, encode
 from smpp.receipt import Receipt
-from smpp.session import THROTTLING, Limits, Session, State
+from smpp.session import THROTTLING, Limits, Session
 
-log = structlog.get_logger()
+QUEUE_S: Final = 10.0
+"""A part waits so long for the rate and for room in a window; then it is `not_sent`."""
 
-DRAIN_S: Final = 5.0
-"""How long a stopping service waits for responses under way, then for the SMSC's unbind_resp."""
-
-
-@dataclass(frozen=True, slots=True)
-class Backoff:
-    """Seconds between attempts to connect: doubled from `first_s` to `longest_s`."""
-
-    first_s: float = 1.0
-    longest_s: float = 30.0
-
-    def delay(self, failures: int, jitter: float) -> float:
-        """Return the pause after so many failures in a row; `jitter` in [0, 1) takes up to half."""
-        return min(self.first_s * 2.0 ** min(failures, 30), self.longest_s) * (1 - jitter / 2)
-
-
-class ClientEndpoint(Interface):
-    """What is needed of a Twisted client endpoint."""
-
-    def connect(self, protocolFactory: Any) -> Deferred[Any]: ...  # noqa: D102
+_MODES: Final[dict[str, tuple[BindMode, ...]]] = {
+    "transceiver": ("transceiver",),
+    "transmitter": ("transmitter",),
+    "receiver": ("receiver",),
+    "pair": ("transmitter", "receiver"),
+}
+_ROOM: Final = frozenset({Bound, Submitted, SubmitFailed, ResponseLost, ResponseLate})
 
 
 @dataclass(slots=True)
 class _Sending:
     """A message of which parts are queued or under way."""
 
+    mt_id: str
+    smsc: str
     deferred: Deferred[SubmitResult]
     open_parts: int
     results: list[PartResult] = field(default_factory=list)
@@ -81,26 +69,25 @@ class _Sending:
         self.open_parts -= 1
         if self.open_parts == 0:
             parts = tuple(sorted(self.results, key=lambda part: part.number))
-            self.deferred.callback(SubmitResult(parts))
+            left = any(part.outcome != "not_sent" for part in parts)
+            self.deferred.callback(SubmitResult(parts, self.smsc if left else ""))
 
 
-@dataclass(slots=True)
-class Counters:
-    """What has happened since the start, in PDUs but for `mo` (whole messages) and `binds`."""
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One part of a message, waiting until `until` or under way."""
 
-    binds: int = 0
-    submitted: int = 0
-    accepted: int = 0
-    refused: int = 0
-    throttled: int = 0
-    lost: int = 0
-    mo: int = 0
-    receipts: int = 0
-    malformed: int = 0
+    sending: _Sending
+    number: int
+    request: SubmitSm
+    until: float
+
+    def settle(self, outcome: Any, **more: Any) -> None:
+        self.sending.settle(PartResult(self.number, outcome, **more))
 
 
 class EsmeService(Service):
-    """One bind to one SMSC, kept up."""
+    """All binds to one SMSC, kept up."""
 
     def __init__(
         self,
@@ -110,132 +97,54 @@ class EsmeService(Service):
         on_mo: Callable[[MoMessage], Awaitable[int]],
         on_receipt: Callable[[str, Receipt], Awaitable[int]],
         on_ready: Callable[[], None],
+        on_late: Callable[[LateResponse], None] = lambda _: None,
         *,
         zone: tzinfo,
         clock: Callable[[], datetime],
         monotonic: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
-        backoff: Backoff = Backoff(),
+        backoff: Backoff = DEFAULT_BACKOFF,
     ) -> None:
         """Callbacks run in the reactor's thread.
 
         `on_mo` and `on_receipt` return the command_status of the deliver_sm_resp, which leaves when
         they have: return ROK after the commit. If they raise, `mo_retry_status` is answered, and
         the SMSC sends again. `on_receipt` gets the SMSC's name with the receipt. `on_ready` says
-        that `free()` may have grown. `zone` is the SMSC's own time in receipts. UnencodablePdu if
-        the settings cannot be put into a bind.
+        that `free()` may have grown, `on_late` that a part told as lost has a response after all.
+        `zone` is the SMSC's own time in receipts. UnencodablePdu if the settings cannot be put into
+        a bind.
         """
         self.counters = Counters()
-        self._bind = Bind(
-            0,
-            settings.system_id,
-            settings.password,
-            settings.bind,
-            settings.system_type,
-            settings.interface_version,
-        )
-        encode(self._bind)  # what cannot be sent is an error now, not at the first connection
-        self._endpoint = endpoint
         self._settings = settings
         self._reactor = reactor
-        self._on_mo = on_mo
-        self._on_receipt = on_receipt
         self._on_ready = on_ready
+        self._on_late = on_late
         self._zone = zone
-        self._clock = clock
         self._monotonic = monotonic
-        self._jitter = jitter
-        self._backoff = backoff
-        self._protocol: EsmeProtocol | None = None
-        self._queue: deque[tuple[_Sending, int, SubmitSm]] = deque()
-        self._under_way: dict[int, tuple[_Sending, int]] = {}
-        self._parts = text.Parts(settings.alphabet)
-        self._parts_alarm = Alarm(reactor, monotonic, self._expire_parts)
-        self._loop: Deferred[None] | None = None
-        self._idle: Deferred[None] | None = None
+        self._incoming = IncomingMessages(settings, on_mo, on_receipt, self.counters, clock)
+        self._binds = [
+            BindService(
+                settings.name,
+                endpoint,
+                bind_request(settings, mode),
+                self._new_session,
+                reactor,
+                self,
+                monotonic=monotonic,
+                jitter=jitter,
+                backoff=backoff,
+            )
+            for _ in range(settings.binds)
+            for mode in _MODES[settings.bind]
+        ]
+        self._pace = Pace(settings.tps)
+        self._queue: deque[_Part] = deque()
+        self._alarm = Alarm(reactor, monotonic, self._pace_allows)
+        self._drained: Deferred[None] | None = None
         self._stopping = False
-        self._was_bound = False
         self._in_events = False
-        self._detail = "not started"
 
-    # ---- life
-
-    @property
-    def name_of_smsc(self) -> str:
-        """The SMSC's name in settings, logs and records."""
-        return self._settings.name
-
-    def health(self) -> tuple[bool, str]:
-        """Whether we are bound, and a sentence for a person."""
-        return self._session() is not None, self._detail
-
-    def startService(self) -> None:
-        """Begin to connect; failing is tried again for as long as the service runs."""
-        super().startService()
-        self._stopping = False
-        self._detail = "connecting"
-        self._loop = Deferred.fromCoroutine(self._keep_bound())
-        self._loop.addErrback(self._loop_ended)
-
-    def stopService(self) -> Deferred[None]:
-        """Let what is under way finish (DRAIN_S at most), unbind, disconnect."""
-        super().stopService()
-        return Deferred.fromCoroutine(self._stop())
-
-    async def _stop(self) -> None:
-        self._stopping = True
-        if self._protocol is not None:
-            await self._leave(self._protocol)
-        if self._loop is not None:
-            self._loop.cancel()
-        self._parts_alarm.cancel()
-        self._detail = "stopped"
-
-    async def _leave(self, protocol: EsmeProtocol) -> None:
-        if protocol.session.state is State.BOUND and (not protocol.session.idle or self._queue):
-            self._idle = Deferred()
-            await self._at_most(self._idle)
-        if protocol.session.state is State.BOUND:
-            protocol.session.unbind(self._monotonic())
-            protocol.flush()
-            await self._at_most(protocol.closed())
-        if protocol.connected and not protocol.is_closed:
-            protocol.transport.abortConnection()
-            await self._at_most(protocol.closed())
-
-    async def _at_most(self, waiting: Deferred[None]) -> None:
-        with suppress(CancelledError):
-            call = self._reactor.callLater(DRAIN_S, waiting.cancel)
-            try:
-                await waiting
-            finally:
-                if call.active():
-                    call.cancel()
-
-    async def _keep_bound(self) -> None:
-        failures = 0
-        while not self._stopping:
-            self._was_bound = False
-            await self._one_connection()
-            failures = 0 if self._was_bound else failures + 1
-            if not self._stopping:
-                await self._sleep(self._backoff.delay(failures, self._jitter()))
-
-    async def _one_connection(self) -> None:
-        factory = Factory.forProtocol(self._new_protocol)
-        try:
-            self._protocol = await self._endpoint.connect(factory)
-        except CancelledError:
-            raise
-        except Exception as error:  # whatever an endpoint fails with, it is tried again
-            self._protocol = None
-            self._detail = f"cannot connect: {error}"
-            log.warning("smsc_unreachable", smsc=self._settings.name, error=str(error))
-            return
-        await self._protocol.closed()
-        self._protocol = None
-
-    def _new_protocol(self) -> EsmeProtocol:
+    def _new_session(self) -> Session:
         settings = self._settings
         limits = Limits(
             window=settings.window,
@@ -244,32 +153,81 @@ class EsmeService(Service):
             mo_response_deadline_s=settings.mo_response_deadline_s,
             mo_retry_status=settings.mo_retry_status,
         )
-        session = Session(limits, settings.message_id, self._zone)
-        self._detail = "binding"
-        self._protocol = EsmeProtocol(
-            session, self._bind, self._reactor, self._monotonic, self._happened
-        )
-        return self._protocol
+        return Session(limits, settings.message_id, self._zone)
 
-    async def _sleep(self, delay_s: float) -> None:
-        awake: Deferred[None] = Deferred(lambda _: call.cancel())
-        call = self._reactor.callLater(delay_s, awake.callback, None)
-        await awake
+    # ---- life
+
+    @property
+    def name_of_smsc(self) -> str:
+        """The SMSC's name in settings, logs and records."""
+        return self._settings.name
+
+    @property
+    def can_send(self) -> bool:
+        """Whether a bind is there that messages may leave by."""
+        return any(bind.is_bound and bind.mode != "receiver" for bind in self._binds)
+
+    @property
+    def bound(self) -> int:
+        """How many of its binds are bound."""
+        return sum(bind.is_bound for bind in self._binds)
+
+    @property
+    def under_way(self) -> int:
+        """How many submit_sm wait for their response."""
+        return sum(bind.under_way for bind in self._binds)
+
+    @property
+    def queued(self) -> int:
+        """How many parts wait for the rate or for room in a window."""
+        return len(self._queue)
+
+    def health(self) -> tuple[bool, str]:
+        """Whether each kind of bind it needs is bound at least once, and how each stands."""
+        modes = {bind.mode for bind in self._binds}
+        works = modes == {bind.mode for bind in self._binds if bind.is_bound}
+        if len(self._binds) == 1:
+            return works, self._binds[0].detail
+        binds = ", ".join(f"{bind.mode} {bind.detail}" for bind in self._binds)
+        return works, f"{self.bound} of {len(self._binds)} bound: {binds}"
+
+    def startService(self) -> None:
+        """Begin to connect; failing is tried again for as long as the service runs."""
+        super().startService()
+        self._stopping = self._incoming.is_stopping = False
+        for bind in self._binds:
+            bind.startService()
+
+    def stopService(self) -> Deferred[None]:
+        """Let what is under way finish (DRAIN_S at most), unbind, disconnect."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        self._stopping = self._incoming.is_stopping = True
+        if self._queue:
+            self._drained = Deferred()
+            await at_most(self._reactor, DRAIN_S, self._drained)
+        await gatherResults([bind.stopService() for bind in self._binds])
+        self._give_up_queue()
+        self._alarm.cancel()
 
     # ---- out
 
     def free(self) -> int:
-        """How many parts would leave at once if they were submitted now."""
-        session = self._session()
-        if session is None or self._stopping:
+        """How many parts would leave at once, or nearly so, if they were submitted now."""
+        now = self._monotonic()
+        if self._stopping or self._pace.is_paused(now):
             return 0
-        return max(0, session.free(self._monotonic()) - len(self._queue))
+        room = sum([bind.free for bind in self._binds])
+        return max(0, min(room, self._pace.ahead(now)) - len(self._queue))
 
     def submit(self, message: MtMessage) -> Deferred[SubmitResult]:
         """Send a message; the Deferred always succeeds, with what became of each of its parts.
 
-        Parts that find no room in the window wait for it; if the connection ends before, they are
-        `not_sent`. Ask `free` first: there is no other limit to what may wait.
+        Parts that find no room in the windows wait for it, QUEUE_S (or the message's validity) at
+        most, and only so many as fit into the windows twice: others, and those left when the last
+        bind is lost, are `not_sent`. Ask `free` first.
         """
         deferred: Deferred[SubmitResult] = Deferred()
         try:
@@ -280,199 +238,202 @@ class EsmeService(Service):
             return deferred
         if not requests:
             deferred.callback(SubmitResult(()))
-        sending = _Sending(deferred, len(requests))
-        if self._session() is None or self._stopping:
-            for number in requests:
-                sending.settle(PartResult(number, "not_sent"))
-            return deferred
-        self._queue.extend((sending, number, request) for number, request in requests.items())
-        self._send_queued()
+        sending = _Sending(message.mt_id, self._settings.name, deferred, len(requests))
+        until = self._monotonic() + _patience_s(message)
+        parts = [_Part(sending, number, request, until) for number, request in requests]
+        if self._takes_more():
+            self._queue.extend(parts)
+            if not self._in_events:
+                self._send_queued()
+        else:
+            for part in parts:
+                part.settle("not_sent")
         return deferred
 
-    def _requests(self, message: MtMessage) -> dict[int, SubmitSm]:
-        """Return the submit_sm of each part to send, by its number."""
+    def _takes_more(self) -> bool:
+        most = 2 * self._settings.window * self._settings.binds
+        return not self._stopping and len(self._queue) < most and self.can_send
+
+    def _requests(self, message: MtMessage) -> list[tuple[int, SubmitSm]]:
+        """Return the submit_sm of each part to send, with its number."""
         settings = self._settings
-        segments = text.segment(message.text, message.reference, settings.alphabet)
-        return {
-            number: SubmitSm(
-                sequence=0,
-                source_addr=message.source,
-                destination_addr=written(message.destination, settings.number_format),
-                short_message=segment.short_message,
-                data_coding=segment.data_coding,
-                esm_class=segment.esm_class,
-                registered_delivery=1 if message.receipt else 0,
-                validity_period=(
-                    "" if message.validity is None else relative_time(message.validity)
+        segments = text.segment(
+            message.text, message.reference, settings.alphabet, settings.long_messages
+        )
+        validity = "" if message.validity is None else relative_time(message.validity)
+        destination = written(message.destination, settings.number_format)
+        return [
+            (
+                number,
+                SubmitSm(
+                    sequence=0,
+                    source_addr=message.source,
+                    destination_addr=destination,
+                    short_message=segment.short_message,
+                    data_coding=segment.data_coding,
+                    esm_class=segment.esm_class,
+                    registered_delivery=1 if message.receipt else 0,
+                    validity_period=validity,
+                    source_addr_ton=settings.source_ton,
+                    source_addr_npi=settings.source_npi,
+                    dest_addr_ton=settings.dest_ton,
+                    dest_addr_npi=settings.dest_npi,
+                    service_type=settings.service_type,
+                    tlvs=segment.tlvs,
                 ),
-                source_addr_ton=settings.source_ton,
-                source_addr_npi=settings.source_npi,
-                dest_addr_ton=settings.dest_ton,
-                dest_addr_npi=settings.dest_npi,
-                service_type=settings.service_type,
-                tlvs=segment.tlvs,
             )
             for number, segment in enumerate(segments, 1)
             if not message.only or number in message.only
-        }
+        ]
 
     def _send_queued(self) -> None:
-        session = self._session()
+        """Send what rate and windows allow; ring when there is more to do."""
         now = self._monotonic()
-        while session is not None and self._queue and session.free(now) > 0:
-            sending, number, request = self._queue.popleft()
-            try:
-                sequence = session.submit(request, now)
-            except UnencodablePdu as error:
-                sending.settle(PartResult(number, "refused", why=str(error)))
+        while self._queue:
+            bind = self._binds[0] if len(self._binds) == 1 else max(self._binds, key=_free)
+            if self._queue[0].until <= now:
+                self._queue.popleft().settle("not_sent")
+            elif bind.free > 0 and self._pace.ready_at(now) <= now:
+                self._send(bind, self._queue.popleft(), now)
             else:
-                self.counters.submitted += 1
-                self._under_way[sequence] = (sending, number)
-        if self._protocol is not None and not self._in_events:
-            self._protocol.flush()
+                break
+        for bind in self._binds:
+            bind.flush()
+        self._set_alarm(now)
+        self._notice_drained()
+
+    def _send(self, bind: BindService, part: _Part, now: float) -> None:
+        try:
+            bind.submit(part.request, now, part)
+        except UnencodablePdu as error:
+            part.settle("refused", why=str(error))
+        else:
+            self._pace.take(now)
+            self.counters.submitted += 1
+
+    def _set_alarm(self, now: float) -> None:
+        ready_at = self._pace.ready_at(now)
+        if ready_at > now and (self._queue or self._pace.is_paused(now)):
+            self._alarm.set(ready_at)
+        if self._queue:
+            self._alarm.set(self._queue[0].until)
+
+    def _pace_allows(self) -> None:
+        self._send_queued()
+        self._say_ready()
+
+    def _say_ready(self) -> None:
+        # Not for each place: what is claimed together costs the store less.
+        free = self.free()
+        if free and free >= len(self._queue):
+            self._on_ready()
+
+    def _give_up_queue(self) -> None:
+        queue, self._queue = self._queue, deque()
+        for part in queue:
+            part.settle("not_sent")
+        self._notice_drained()
+
+    def _notice_drained(self) -> None:
+        if self._drained is not None and not self._queue:
+            drained, self._drained = self._drained, None
+            drained.callback(None)
 
     # ---- events
 
-    def _happened(self, events: list[Event]) -> None:
-        room = not events  # an expired pause of a throttled bind causes no event
-        self._in_events = True
+    def happened(self, bind: BindService, connection: EsmeProtocol, events: list[Event]) -> None:
+        """Take the events of one moment on one bind."""
+        room = False
+        self._in_events = True  # what they cause to be submitted leaves together, after them
         try:
             for event in events:
-                room |= isinstance(event, Bound | Submitted | SubmitFailed | ResponseLost)
-                self._REACTIONS[type(event)](self, event)
-            self._send_queued()
-            if room and self.free():
-                self._on_ready()
+                if isinstance(event, MoReceived):
+                    self._incoming.mo_received(bind, connection, event)
+                elif isinstance(event, ReceiptReceived):
+                    self._incoming.receipt_received(bind, connection, event)
+                else:
+                    room |= type(event) in _ROOM
+                    self._REACTIONS.get(type(event), _nothing)(self, event)
         finally:
             self._in_events = False
-        self._notice_idle()
+        self._send_queued()
+        if room:
+            self._say_ready()
 
-    def _bound(self, event: Bound) -> None:
-        self._was_bound = True
+    def _bound(self, _event: Bound) -> None:
         self.counters.binds += 1
-        self._detail = f"bound to {event.system_id or self._settings.name}"
-        log.info("smsc_bound", smsc=self._settings.name, system_id=event.system_id)
-
-    def _bind_refused(self, event: BindRefused) -> None:
-        self._detail = f"bind refused: {status_name(event.status)}"
-        log.error("smsc_bind_refused", smsc=self._settings.name, status=status_name(event.status))
 
     def _submitted(self, event: Submitted) -> None:
         self.counters.accepted += 1
-        sending, number = self._under_way.pop(event.sequence)
-        sending.settle(PartResult(number, "accepted", message_id=event.message_id))
+        self._pace.accepted()
+        event.about.settle("accepted", message_id=event.message_id)
 
     def _submit_failed(self, event: SubmitFailed) -> None:
         self.counters.refused += 1
-        self.counters.throttled += event.status in THROTTLING
-        sending, number = self._under_way.pop(event.sequence)
-        why = status_name(event.status)
-        sending.settle(PartResult(number, "refused", status=event.status, why=why))
+        if event.status in THROTTLING:
+            self.counters.throttled += 1
+            self._pace.throttled(self._monotonic())
+        event.about.settle("refused", status=event.status, why=status_name(event.status))
 
     def _response_lost(self, event: ResponseLost) -> None:
         self.counters.lost += 1
-        sending, number = self._under_way.pop(event.sequence)
-        sending.settle(PartResult(number, "lost"))
+        event.about.settle("lost")
 
-    def _malformed(self, event: Malformed) -> None:
-        self.counters.malformed += 1
-        log.warning("smsc_malformed_pdu", smsc=self._settings.name, why=event.why)
-
-    def _closed(self, event: Closed) -> None:
-        if not self._detail.startswith("bind refused"):
-            self._detail = event.why
-        queue, self._queue = self._queue, deque()
-        for sending, number, _ in queue:
-            sending.settle(PartResult(number, "not_sent"))
-        log.info("smsc_closed", smsc=self._settings.name, why=event.why)
-
-    # ---- in
-
-    def _mo_received(self, event: MoReceived) -> None:
-        if self._stopping:
-            self._answer(self._protocol, event.sequence, self._settings.mo_retry_status)
-            return
-        joined = self._parts.add(event.message, self._monotonic())
-        self._parts_alarm.set(self._parts.next_deadline())
-        if joined is None:
-            self._answer(self._protocol, event.sequence, Status.ROK)
+    def _response_late(self, event: ResponseLate) -> None:
+        self.counters.late += 1
+        part: _Part = event.about
+        if event.status == Status.ROK:
+            result = PartResult(part.number, "accepted", message_id=event.message_id)
         else:
-            self._take(self._store(joined), event.sequence)
+            why = status_name(event.status)
+            result = PartResult(part.number, "refused", status=event.status, why=why)
+        self._on_late(LateResponse(part.sending.mt_id, self._settings.name, result))
 
-    def _receipt_received(self, event: ReceiptReceived) -> None:
-        self.counters.receipts += 1
-        self._take(self._on_receipt(self._settings.name, event.receipt), event.sequence)
+    def _malformed(self, _event: Malformed) -> None:
+        self.counters.malformed += 1
 
-    def _take(self, storing: Awaitable[int], sequence: int) -> None:
-        """Answer on the connection it came in on, once it is stored."""
-        protocol = self._protocol
-        stored = Deferred.fromCoroutine(self._status_of(storing))
-        stored.addCallback(lambda status: self._answer(protocol, sequence, status))
-
-    async def _status_of(self, storing: Awaitable[int]) -> int:
-        try:
-            return await storing
-        except Exception:  # the SMSC keeps what we could not store
-            log.exception("message_not_stored", smsc=self._settings.name)
-            return self._settings.mo_retry_status
-
-    async def _store(self, joined: text.Joined) -> int:
-        self.counters.mo += 1
-        message = MoMessage(
-            self._settings.name,
-            joined.source,
-            joined.destination,
-            joined.text,
-            joined.octets,
-            joined.data_coding,
-            self._clock(),
-            missing=joined.missing,
-        )
-        status = await self._on_mo(message)
-        if status == Status.ROK:
-            self._parts.settle(joined)
-        return status
-
-    def _answer(self, protocol: EsmeProtocol | None, sequence: int, status: int) -> None:
-        if protocol is None or protocol.is_closed:
-            return
-        protocol.session.answer(sequence, status)
-        if not self._in_events:
-            protocol.flush()
-            self._notice_idle()
-
-    def _expire_parts(self) -> None:
-        """Hand over what has come of texts whose other parts did not; their answers left."""
-        for joined in self._parts.expire(self._monotonic()):
-            Deferred.fromCoroutine(self._status_of(self._store(joined)))
-        self._parts_alarm.set(self._parts.next_deadline())
-
-    # ---- small steps
-
-    def _session(self) -> Session | None:
-        """Return the session if it is bound."""
-        if self._protocol is None or self._protocol.session.state is not State.BOUND:
-            return None
-        return self._protocol.session
-
-    def _notice_idle(self) -> None:
-        session = self._session()
-        if self._idle is not None and (session is None or (session.idle and not self._queue)):
-            idle, self._idle = self._idle, None
-            idle.callback(None)
-
-    def _loop_ended(self, failure: Failure) -> None:
-        if not isinstance(failure.value, CancelledError):
-            log.error("smsc_loop_failed", smsc=self._settings.name, error=str(failure.value))
+    def _closed(self, _event: Closed) -> None:
+        if not self.can_send:
+            self._give_up_queue()
 
     _REACTIONS: Final[dict[type[Event], Callable[[EsmeService, Any], None]]] = {
         Bound: _bound,
-        BindRefused: _bind_refused,
         Submitted: _submitted,
         SubmitFailed: _submit_failed,
         ResponseLost: _response_lost,
-        MoReceived: _mo_received,
-        ReceiptReceived: _receipt_received,
+        ResponseLate: _response_late,
         Malformed: _malformed,
         Closed: _closed,
     }
+
+
+def bind_request(settings: Smsc, mode: BindMode) -> Bind:
+    """Return the request that an SMSC's settings ask for.
+
+    Raises:
+        UnencodablePdu: they cannot be put into one.
+    """
+    request = Bind(
+        0,
+        settings.system_id,
+        settings.password,
+        mode,
+        settings.system_type,
+        settings.interface_version,
+    )
+    encode(request)
+    return request
+
+
+def _patience_s(message: MtMessage) -> float:
+    if message.validity is None:
+        return QUEUE_S
+    return min(QUEUE_S, message.validity.total_seconds())
+
+
+def _free(bind: BindService) -> int:
+    return bind.free
+
+
+def _nothing(esme: EsmeService, event: Event) -> None:  # noqa: ARG001 - a reaction to nothing
+    """Stand for the reaction to an event that needs none."""

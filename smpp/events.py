@@ -1,11 +1,11 @@
-"""What a session tells its owner.
+"""What a session tells its owner; `about` is what the owner submitted a message with.
 
 NamedTuples, as every message makes one: they are built in a fifth of a frozen dataclass's time.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from smpp.commands import DataSm, DeliverSm
 from smpp.receipt import Receipt
@@ -28,6 +28,7 @@ class Submitted(NamedTuple):
 
     sequence: int
     message_id: str
+    about: Any = None
 
 
 class SubmitFailed(NamedTuple):
@@ -35,12 +36,23 @@ class SubmitFailed(NamedTuple):
 
     sequence: int
     status: int
+    about: Any = None
 
 
 class ResponseLost(NamedTuple):
     """No response came in time or ever will: the SMSC may have the message or not."""
 
     sequence: int
+    about: Any = None
+
+
+class ResponseLate(NamedTuple):
+    """A response came after its `ResponseLost`: the SMSC has the message, or refused it."""
+
+    sequence: int
+    status: int
+    message_id: str
+    about: Any = None
 
 
 class MoReceived(NamedTuple):
@@ -75,6 +87,7 @@ Event = (
     | Submitted
     | SubmitFailed
     | ResponseLost
+    | ResponseLate
     | MoReceived
     | ReceiptReceived
     | Malformed

@@ -2,7 +2,7 @@
 
 Width and case are folded (Unicode NFKC). Spaces and punctuation separate groups and are never
 deleted between digits: `10 29` is no code. What is not understood asks for help; what holds a word
-of refusal never opens a question and never confirms one.
+of refusal never opens a question and never confirms one, nor has anybody called.
 """
 
 from __future__ import annotations
@@ -13,18 +13,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from catalog.values import FUNCTION_CODE
+
 Kind = Literal[
     "ask", "confirm", "decline", "undo", "my_tones", "tone", "search", "cancel", "list",
-    "cancel_all", "restore", "select", "refuse", "resume", "one_code", "help",
+    "cancel_all", "restore", "select", "refuse", "resume", "one_code", "help", "listen", "function",
+    "branch_songs", "province_songs",
 ]  # fmt: skip
 """What a subscriber wants."""
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A wish. `codes` are tone codes as written; `numbers` may select from a list shown before.
+    """A wish. `codes` are tone codes as written, or KT for the ring-back function.
 
-    `1` is a confirm and `2` a decline, with the number: a list newer than the question wins.
+    `numbers` may select from a list shown before: `1` is a confirm and `2` a decline, with the
+    number, as a list newer than the question wins. Of a directory it is the page.
     """
 
     kind: Kind
@@ -44,19 +48,27 @@ _SPELLINGS: Final[Mapping[Kind, str]] = {
     "decline": "N NO 否 放弃 放棄 不 不是 不用 不用了 不要了 不订 不订了 不订购 不确认 别订",
     "undo": "CH 撤回 撤销",
     "my_tones": "CX 查询 查詢 查",
-    "cancel": "TD QX 退订 退訂 退 取消 注销",
+    "cancel": "TD QX 退订 退訂 退 取消 注销 关闭",
     "restore": "HF 恢复 恢復",
     "refuse": "R T TDGG STOP 拒收 拒绝 不要 别发",
     "resume": "TJ 推荐 推薦",
     "help": "BZ HELP 帮助 幫助",
+    "listen": "ST 试听 試聽 我要试听",
+    "function": "KT 开通 開通 我要开通 开通彩铃 开通彩铃功能 我要开通彩铃 彩铃功能",
+    "branch_songs": "ML 目录 目錄",
+    "province_songs": "省 全省 省目录 全省目录 目录省",
 }
 _KEYWORDS: Final = {word: kind for kind, words in _SPELLINGS.items() for word in words.split()}
 _FILLERS: Final = frozenset(
     {"回", "回复", "请", "我", "我要", "要", "发送", "编码", "歌曲", "彩铃", "谢谢"}
 )
 """Words that change nothing: people send `回Y1029` as they read it."""
-_GLUED: Final = ("查询", "查詢")
+_GLUED: Final = ("查询", "查詢", "CX")
 """Keywords that what they ask for may follow without a space."""
+_FUNCTION_APART: Final = re.compile(
+    r"(Y|N|TD|QX|是|确认|不|不要|放弃|取消|退订|关闭)(KT|开通|彩铃功能|开通彩铃功能)"
+)
+"""Answers and cancellations that people write in one word with what they are about."""
 _CANCELLING: Final = re.compile(r"退订|退訂|退掉|取消|注销|\b(?:TD|QX)\b")
 _NOT_CANCELLING: Final = re.compile(r"[不别]\S{0,2}(?:退|取消|注销)")
 _REFUSING: Final = re.compile(r"拒收|不要|别再?发|不需要|勿扰|骚扰|\b(?:TDGG|STOP)\b")
@@ -77,10 +89,15 @@ def parse(text: str) -> Intent:
     """Return what a message means; never raises."""
     groups = _GROUP.findall(unicodedata.normalize("NFKC", text).upper())
     digits = list(dict.fromkeys(group for group in groups if group.isdecimal()))
-    words = [group for group in groups if not group.isdecimal()]
+    words = [word for group in groups if not group.isdecimal() for word in _apart(group)]
     if not words:
         return _digits_alone(digits)
     return _search(groups, digits) or _worded(words, digits)
+
+
+def _apart(word: str) -> tuple[str, ...]:
+    answer = _FUNCTION_APART.fullmatch(word)
+    return (word,) if answer is None else answer.groups()
 
 
 def _digits_alone(digits: list[str]) -> Intent:
@@ -114,8 +131,10 @@ def _worded(words: list[str], digits: list[str]) -> Intent:
     if kinds == {"ask", "confirm"}:
         kinds = {"confirm"}
     if all(word in _KEYWORDS or word in _FILLERS or _ALL.fullmatch(word) for word in words):
-        if len(kinds) == 1:
-            return _keyword(kinds.pop(), said, digits)
+        if "function" in kinds:
+            return _function(kinds - {"function", "ask"}, digits)
+        if len(kinds) == 1 or kinds == {"branch_songs", "province_songs"}:
+            return _keyword(max(kinds), said, digits)
         if not kinds and digits and not _ALL.search(said):
             return _keyword("ask", said, digits)
     if _CANCELLING.search(said) and not _NOT_CANCELLING.search(said):
@@ -123,6 +142,18 @@ def _worded(words: list[str], digits: list[str]) -> Intent:
     if _REFUSING.search(said):
         return _keyword("refuse", said, digits)
     return Intent("help")
+
+
+def _function(kinds: set[Kind], digits: list[str]) -> Intent:
+    """Return what is wanted with the ring-back function: the question of it if nothing else is."""
+    if not kinds:
+        return Intent("function")
+    if len(kinds) > 1 or digits:
+        return Intent("help")
+    kind = kinds.pop()
+    if kind in ("confirm", "decline", "cancel"):
+        return Intent(kind, (FUNCTION_CODE,))
+    return Intent("decline", (FUNCTION_CODE,)) if kind == "refuse" else Intent("help")
 
 
 def _keyword(kind: Kind, said: str, digits: list[str]) -> Intent:
@@ -133,8 +164,11 @@ def _keyword(kind: Kind, said: str, digits: list[str]) -> Intent:
         kind = "cancel" if said == "T" else "decline"
     if kind == "cancel":
         return _cancel(said, digits, codes)
-    if kind == "ask":
-        return Intent("ask" if codes and len(digits) == 1 else "one_code", codes)
+    if kind in ("ask", "listen"):
+        return Intent(kind if codes and len(digits) == 1 else "one_code", codes)
+    if kind in ("branch_songs", "province_songs"):
+        pages = _numbers(digits) or (1,)
+        return Intent(kind, numbers=pages) if len(digits) < 2 and not codes else Intent("help")
     if kind in ("confirm", "decline"):
         # A group that is no code names no question: it must not pass for a bare answer.
         return Intent(kind, tuple(digits)) if len(digits) < 2 else Intent("one_code", codes)

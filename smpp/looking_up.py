@@ -1,4 +1,4 @@
-"""Answers that change nothing: my tones, a tone, a search, help."""
+"""Answers that order nothing: my tones, a tone, a search, a directory, a call to listen, help."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import bindparam, select
 
+from catalog.branches import PROVINCE
 from catalog.tones import Tone
 from catalog.values import yuan
-from ordering import orders
+from ordering import callbacks, orders
 from smpp.turn import Reply, Turn
 from store.schema import outbox
 
@@ -50,6 +51,30 @@ def search(turn: Turn) -> Reply:
     if not turn.known.found:
         return turn.say("found_none")
     return turn.say_list("found", (described(turn, tone) for tone in turn.known.found))
+
+
+def songs(turn: Turn) -> Reply:
+    """List a directory, or a later page of it: his branch's or the province's (ML, ML 省, ML2)."""
+    name = "province_songs" if turn.known.owner == PROVINCE else "branch_songs"
+    listed = (described(turn, tone) for tone in turn.known.found)
+    return turn.say_page(name, listed, turn.intent.numbers[0]) or turn.say("no_more_songs")
+
+
+def listen(turn: Turn) -> Reply:
+    """Call him and play a tone (ST 1029)."""
+    tone = turn.known.tone
+    if tone is None:
+        return unknown_code(turn)
+    values = {"title": tone.title, "code": tone.code}
+    if not turn.rules.calls_back:
+        return turn.say("dial_instead", tone.code, **values)
+    incoming = turn.incoming
+    wish = callbacks.CallbackRequest(
+        incoming.order_id, turn.msisdn, tone.code, "sms", incoming.mo_id
+    )
+    asked = callbacks.ask(turn.connection, wish, turn.now)
+    called = isinstance(asked, callbacks.Asked)
+    return turn.say("calling" if called else "called_lately", tone.code, **values)
 
 
 def described(turn: Turn, tone: Tone) -> dict[str, str]:

@@ -1,35 +1,64 @@
-"""Whole messages, as the application speaks of them: MO in, MT out, and what became of an MT."""
+"""Messages as the application speaks of them: MO in, MT out, and what became of either."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, Protocol
 
 from smpp.commands import Status
 from smpp.session import THROTTLING
+from smpp.text import Alphabet, Part, decode_text
 
 Outcome = Literal["accepted", "refused", "lost", "not_sent"]
 
 
+@dataclass(slots=True)
+class Response:
+    """What became of an MO's deliver_sm_resp: whoever sends it tells, whoever stores the MO asks.
+
+    `sent_on` is the connection that ROK was written to; `is_closed` of it says that it is gone.
+    """
+
+    sent_on: Connection | None = None
+
+    @property
+    def left(self) -> bool:
+        """Whether the SMSC is known to have ROK: it was written, and the connection lives on."""
+        return self.sent_on is not None and not self.sent_on.is_closed
+
+
+class Connection(Protocol):
+    """What a response was written to."""
+
+    @property
+    def is_closed(self) -> bool: ...  # noqa: D102
+
+
 @dataclass(frozen=True, slots=True)
 class MoMessage:
-    """A subscriber's whole message, its parts joined.
+    """A subscriber's message or, with a `part`, a piece of one.
 
     `source` and `destination` are as the SMSC writes them, `raw` the octets without headers,
-    `message_id` the SMSC's own id if it gives one; `missing` counts parts that never came.
+    `alphabet` what data_coding 0 means there, `message_id` the SMSC's own id if it gives one.
     """
 
     smsc: str
     source: str
     destination: str
-    text: str
     raw: bytes
     data_coding: int
     received_at: datetime
+    alphabet: Alphabet = "gsm7"
+    part: Part | None = None
     message_id: str | None = None
-    missing: int = 0
+    response: Response = field(default_factory=Response, compare=False)
+
+    @property
+    def text(self) -> str:
+        """Its octets as text; what cannot be read is U+FFFD."""
+        return decode_text(self.data_coding, self.raw, self.alphabet)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +67,9 @@ class MtMessage:
 
     `destination` is `86` and 11 digits (or a short code); `reference` ties the parts of a long text
     together: the same again when a part is sent again, another for another text. `only` names the
-    parts to send (from 1) when others were accepted before; empty for all.
+    parts to send (from 1) when others were accepted before; empty for all. `mt_id` is the
+    application's own name for it, given back with a `LateResponse`. `smsc` is the one that has
+    accepted other parts of it: no other will do; empty for any.
     """
 
     source: str
@@ -48,6 +79,8 @@ class MtMessage:
     validity: timedelta | None = None
     receipt: bool = True
     only: Collection[int] = ()
+    mt_id: str = ""
+    smsc: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +105,24 @@ class PartResult:
 
 @dataclass(frozen=True, slots=True)
 class SubmitResult:
-    """What became of a message's parts, in order."""
+    """What became of a message's parts, in order, and at which SMSC (empty: at none)."""
 
     parts: tuple[PartResult, ...]
+    smsc: str = ""
 
     @property
     def accepted(self) -> bool:
         """Whether the SMSC took every part."""
         return all(part.outcome == "accepted" for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class LateResponse:
+    """An SMSC's answer to a part that had been told `lost`: it is accepted or refused after all."""
+
+    mt_id: str
+    smsc: str
+    part: PartResult
 
 
 def written(number: str, number_format: Literal["e164", "plus", "national"]) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from types import MappingProxyType
 from typing import Protocol
 
 import structlog
@@ -15,50 +17,58 @@ from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
 from catalog.values import mask
-from ordering import delivery, outbox
+from ordering import delivery, receipts
 from ordering.contact import ContactPolicy
+from ordering.delivery import Claim, Outcome, Part
 from smpp.commands import Status
-from smpp.messages import MtMessage, PartResult, SubmitResult
+from smpp.messages import LateResponse, MtMessage, PartResult, SubmitResult
 from smpp.receipt import Receipt
-from store.database import Database, StoreError
+from smpp.retry import OnLost, outcome_of
+from store.database import Database, StoreBusy, StoreError, StoreUnavailable
 
 log = structlog.get_logger()
 
 POLL_S = 1.0
 """What was put in by another host, or became due, is looked for so often."""
 MOST_A_CLAIM = 50
-PATIENCE = timedelta(seconds=2)
-"""After which a message is tried again that an SMSC would not take now."""
-TEMPORARY = frozenset({Status.RSYSERR, Status.RX_T_APPN})
-"""Refusals that say nothing of the message (SMPP 3.4 section 5.1.3)."""
+RENEWED_AFTER = delivery.LEASE / 3
+"""Claims still under way are renewed then: an SMSC may take longer than a lease to answer."""
+ON_LOST: OnLost = MappingProxyType({"answer": "resend", "order": "resend", "offer": "drop"})
+"""What becomes of a message without a response, unless its SMSC's settings say otherwise."""
 
 
-class Bind(Protocol):
-    """What is needed of an `EsmeService`."""
-
-    @property
-    def name_of_smsc(self) -> str:
-        """The SMSC's name in records."""
+class Binds(Protocol):
+    """What is needed of an `SmscPool`, or of a single `EsmeService`."""
 
     def free(self) -> int:
         """How many parts would leave at once."""
 
     def submit(self, message: MtMessage) -> Deferred[SubmitResult]:
-        """Send a message; always succeeds, with what became of its parts."""
+        """Send a message; always succeeds, with what became of its parts and at which SMSC."""
+
+
+@dataclass(slots=True)
+class _UnderWay:
+    """A message that is to be submitted, or was; `late` parts of earlier attempts came since."""
+
+    claim: Claim
+    leased_at: datetime
+    late: dict[int, PartResult] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a message that was submitted, in one word, and why."""
+class _Done:
+    """An outcome to be recorded, and what it is about (None: a late response)."""
 
-    word: str
-    reason: str = ""
+    outcome: Outcome
+    claim: Claim | None = None
 
 
 class MtService(Service):
-    """Sends what waits in the outbox while the bind has room.
+    """Sends what waits in the outbox while the binds have room.
 
-    `room` is given to the bind as its `on_ready`, `receipt` as its `on_receipt`.
+    `room` is given to the binds as their `on_ready`, `receipt` as their `on_receipt`, `late` as
+    their `on_late`.
     """
 
     def __init__(
@@ -69,32 +79,33 @@ class MtService(Service):
         reactor: IReactorTime,
         now: Callable[[], datetime],
         new_id: Callable[[], str],
-        lease: timedelta = delivery.LEASE,
+        on_lost: Mapping[str, OnLost] = MappingProxyType({}),
     ) -> None:
-        """`lease` is how long sending may take: more than the SMSC's response timeout."""
+        """`on_lost` is by the SMSC's name; one that is not there has `ON_LOST`."""
         self._database = database
         self._policy = policy
         self._host = host
         self._now = now
         self._new_id = new_id
-        self._lease = lease
-        self._bind: Bind | None = None
-        self._draining = False
-        self._again = False
-        self._has_more = True  # the outbox may hold what there was no room for
-        self._under_way = 0
-        self._reference = 0
-        self._poll = LoopingCall(self.wake)
+        self._on_lost = on_lost
+        self._binds: Binds | None = None
+        self._wanted = True  # the outbox may hold something to claim
+        self._exchanging = False
+        self._claimant: str | None = None  # of a claim whose answer never came
+        self._done: list[_Done] = []
+        self._ready: deque[_UnderWay] = deque()  # claimed, and no room for them yet
+        self._under_way: dict[str, _UnderWay] = {}
+        self._poll = LoopingCall(self._look)
         self._poll.clock = reactor
         self._unsubscribe: Callable[[], None] = _nothing
         self._idle: list[Deferred[None]] = []
 
-    def send_through(self, bind: Bind) -> None:
-        """Tell which bind to use: it is made after this service, which it calls back."""
-        self._bind = bind
+    def send_through(self, binds: Binds) -> None:
+        """Tell which binds to use: they are made after this service, which they call back."""
+        self._binds = binds
 
     def startService(self) -> None:
-        """Begin to drain, woken by the store, by the bind and every second."""
+        """Begin to drain, woken by the store, by the binds and every second."""
         super().startService()
         self._unsubscribe = self._database.on_change("outbox", self.wake)
         self._poll.start(POLL_S).addErrback(_failed)
@@ -107,97 +118,189 @@ class MtService(Service):
             self._poll.stop()
         stopped: Deferred[None] = Deferred()
         self._idle.append(stopped)
+        while self._ready:
+            claim, now = self._ready.popleft().claim, self._now()
+            back = Outcome(
+                claim.message.mt_id,
+                claim.claimant,
+                "later",
+                now,
+                again_at=now,
+                attempts=claim.attempts,
+            )
+            self._done.append(_Done(back, claim))
+        self._go_on()
         self._notice_idle()
         return stopped
+
+    def health(self) -> tuple[bool, str]:
+        """Whether it runs, and how much is under way."""
+        unrecorded = f", {len(self._done)} to be recorded" if self._done else ""
+        count = len(self._ready) + len(self._under_way)
+        return bool(self.running), f"{count} messages under way{unrecorded}"
 
     # ---- out
 
     def wake(self) -> None:
         """Look into the outbox, now or, if that is being done, once more after it."""
-        self._again = True
-        if self.running and not self._draining:
-            self._draining = True
-            Deferred.fromCoroutine(self._drain()).addErrback(_failed)
+        self._wanted = True
+        self._go_on()
 
     def room(self) -> None:
-        """There is room in the bind again: look into the outbox if something was left in it."""
-        if self._has_more:
-            self.wake()
+        """There is room in the binds again: look into the outbox if something was left in it."""
+        self._submit_ready()
+        if self._wanted:
+            self._go_on()
+
+    def _look(self) -> None:
+        old = self._now() - RENEWED_AFTER
+        claimed = (*self._ready, *self._under_way.values())
+        held = [one for one in claimed if one.leased_at <= old]
+        if held:
+            Deferred.fromCoroutine(self._renew(held)).addErrback(_failed)
+        self.wake()
+
+    async def _renew(self, held: list[_UnderWay]) -> None:
+        now = self._now()
+        claims = tuple((one.claim.message.mt_id, one.claim.claimant) for one in held)
+        for one in held:
+            one.leased_at = now
+        await self._database.run(delivery.renew, claims, now)
+
+    def _go_on(self) -> None:
+        if not self._exchanging and self._has_work():
+            self._exchanging = True
+            Deferred.fromCoroutine(self._drain()).addErrback(_failed)
+
+    def _has_work(self) -> bool:
+        return bool(self._done) or (self._wanted and self._room() > 0)
+
+    def _room(self) -> int:
+        if self._binds is None or not self.running or self._ready:
+            return 0
+        return min(self._binds.free(), MOST_A_CLAIM)
 
     async def _drain(self) -> None:
         try:
-            while self.running and self._again:
-                self._again = False
-                await self._claim_and_submit()
-        except StoreError as error:
-            log.warning("outbox_unreachable", error=str(error))
+            while self._has_work():
+                await self._exchange()
+        except (StoreBusy, StoreUnavailable) as error:
+            log.warning("outbox_unreachable", error=str(error), unrecorded=len(self._done))
+        except StoreError:
+            log.exception("outbox_refused", unrecorded=len(self._done))
+            await self._record_singly()
         finally:
-            self._draining = False
+            self._exchanging = False
             self._notice_idle()
 
-    async def _claim_and_submit(self) -> None:
-        room = 0 if self._bind is None else min(self._bind.free(), MOST_A_CLAIM)
-        if self._bind is None or room == 0:
-            self._has_more = True
-            return
-        claimant = f"{self._host[:31]}/{self._new_id()}"
-        claimed = await self._database.run(
-            delivery.claim, claimant, room, self._policy, self._now(), self._lease
-        )
-        for message in claimed.messages:
-            self._under_way += 1
-            Deferred.fromCoroutine(self._send(self._bind, message)).addErrback(_failed)
-        # A full claim may have left something behind, also one that found much to drop.
-        self._has_more = len(claimed.messages) + claimed.dropped >= room
-        self._again = self._again or self._has_more
+    async def _exchange(self) -> None:
+        """Record what is done and claim what there is room for, in one go.
 
-    async def _send(self, bind: Bind, message: outbox.Message) -> None:
+        What this host has sent and not recorded stays within the window: what was answered keeps
+        its place in it until it is recorded.
+        """
+        done, room = tuple(self._done), self._room() if self._wanted else 0
+        if room:
+            self._claimant = self._claimant or f"{self._host[:31]}/{self._new_id()}"
+            self._wanted = False
+        outcomes = tuple(one.outcome for one in done)
         try:
-            result = await bind.submit(self._to_submit(message))
-            outcome = await self._record(bind.name_of_smsc, message, result)
-        finally:
-            self._under_way -= 1
-            self._notice_idle()
-        log.info(
-            "mt",
-            mt_id=message.mt_id,
-            smsc=bind.name_of_smsc,
-            msisdn=mask(message.msisdn),
-            message_class=message.message_class,
-            purpose=message.purpose,
-            parts=len(result.parts),
-            outcome=outcome.word,
-            reason=outcome.reason,
-            order_id=message.order_id,
-            call_id=message.call_id,
-            mo_id=message.mo_id,
-        )
+            claimed = await self._database.run(
+                delivery.exchange, outcomes, self._claimant or "", room, self._policy, self._now()
+            )
+        except StoreError:
+            self._wanted = True
+            raise
+        del self._done[: len(done)]
+        for one in done:
+            _tell(one)
+        if room:
+            self._claimant = None
+            self._take(claimed)
+        self._submit_ready()
 
-    def _to_submit(self, message: outbox.Message) -> MtMessage:
-        self._reference = (self._reference + 1) & 0xFFFF
-        return MtMessage(
-            source=message.sender,
-            destination=message.msisdn,
-            text=message.text,
-            reference=self._reference,
-            validity=message.expires_at - self._now(),
-        )
+    def _take(self, claimed: delivery.Claimed) -> None:
+        if claimed.dropped:
+            log.info("mt_dropped", count=claimed.dropped)
+        # A claim that looked at much may have left something behind.
+        self._wanted = self._wanted or claimed.more
+        now = self._now()
+        for claim in claimed.claims:
+            again = self._under_way.get(claim.message.mt_id)
+            if again is None:
+                self._ready.append(_UnderWay(claim, now))
+            else:  # the store was away for longer than its lease
+                again.claim, again.leased_at = claim, now
 
-    async def _record(self, smsc: str, message: outbox.Message, result: SubmitResult) -> Outcome:
-        parts = tuple(
-            delivery.Part(part.number, smsc, part.message_id)
-            for part in result.parts
-            if part.outcome == "accepted"
+    def _submit_ready(self) -> None:
+        """Submit what was claimed: there may be room for less of it, as it has several parts."""
+        while self._ready and self._binds is not None and self._binds.free() > len(self._done):
+            self._submit(self._binds, self._ready.popleft())
+
+    def _submit(self, binds: Binds, under_way: _UnderWay) -> None:
+        claim, now = under_way.claim, self._now()
+        message = claim.message
+        if message.expires_at <= now:
+            expired = Outcome(message.mt_id, claim.claimant, "dropped", now, reason="expired")
+            self._record(_Done(expired, claim))
+            return
+        self._under_way[message.mt_id] = under_way
+        submitted = binds.submit(
+            MtMessage(
+                source=message.sender,
+                destination=message.msisdn,
+                text=message.text,
+                reference=claim.reference,
+                validity=message.expires_at - now,
+                only=claim.left,
+                mt_id=message.mt_id,
+                smsc=claim.smsc,
+            )
         )
-        outcome = _outcome(message, result)
-        run, mt_id, now = self._database.run, message.mt_id, self._now()
-        if outcome.word == "sent":
-            await run(delivery.sent, mt_id, parts, now)
-        elif outcome.word == "failed":
-            await run(delivery.failed, mt_id, parts, outcome.reason, now)
-        else:
-            await run(delivery.released, mt_id, now + PATIENCE)
-        return outcome
+        submitted.addCallback(self._submitted, message.mt_id)
+        submitted.addErrback(self._broken, message.mt_id)
+
+    def _submitted(self, result: SubmitResult, mt_id: str) -> None:
+        under_way = self._under_way.pop(mt_id)
+        parts = tuple(under_way.late.get(part.number, part) for part in result.parts)
+        on_lost = self._on_lost.get(result.smsc, ON_LOST)
+        outcome = outcome_of(under_way.claim, replace(result, parts=parts), on_lost, self._now())
+        self._record(_Done(outcome, under_way.claim))
+
+    def _broken(self, failure: Failure, mt_id: str) -> None:
+        """Leave a message to its lease: nobody knows whether it was sent."""
+        self._under_way.pop(mt_id, None)
+        log.error("mt_broken", mt_id=mt_id, error=failure.getErrorMessage())
+        self._notice_idle()
+
+    def late(self, response: LateResponse) -> None:
+        """Take a response to a part that had been given up: accepted, it is not sent again."""
+        part = response.part
+        if part.outcome != "accepted":
+            return
+        under_way = self._under_way.get(response.mt_id)
+        if under_way is not None:
+            under_way.late[part.number] = part
+            return
+        parts = (Part(part.number, response.smsc, part.message_id),)
+        self._record(_Done(Outcome(response.mt_id, "", "late", self._now(), parts)))
+
+    def _record(self, done: _Done) -> None:
+        self._done.append(done)
+        self._go_on()
+
+    async def _record_singly(self) -> None:
+        """Record what can be: one outcome that the store refuses must not hold up the others."""
+        done, self._done = self._done, []
+        for one in done:
+            try:
+                await self._database.run(delivery.settle, one.outcome)
+            except (StoreBusy, StoreUnavailable):
+                self._done.append(one)
+            except StoreError:
+                log.exception("mt_not_recorded", mt_id=one.outcome.mt_id)
+            else:
+                _tell(one)
 
     # ---- receipts
 
@@ -207,43 +310,44 @@ class MtService(Service):
         Raises:
             StoreError: it could not be stored; the SMSC is to send it again.
         """
-        report = delivery.Report(
+        report = receipts.Report(
             smsc, receipt.message_id[:65], receipt.state, receipt.error[:10], self._now()
         )
-        mt_id = await self._database.run(delivery.report, report)
+        mt_id = await self._database.run(receipts.report, report)
         log.info(
             "receipt", smsc=smsc, mt_id=mt_id, message_id=report.message_id, state=report.state
         )
         return Status.ROK
 
     def _notice_idle(self) -> None:
-        if self.running or self._draining or self._under_way:
+        if self.running or self._exchanging or self._under_way:
             return
         idle, self._idle = self._idle, []
         for stopped in idle:
             stopped.callback(None)
 
 
-def _outcome(message: outbox.Message, result: SubmitResult) -> Outcome:
-    """Decide between sent, failed and released.
-
-    A part that was lost may have been taken: an offer is not sent again. Parts of a message that
-    were accepted before another was not are sent again with it, since a half is of no use.
-    """
-    if result.accepted:
-        return Outcome("sent")
-    refused = next((part for part in result.parts if _is_final(part)), None)
-    if refused is not None:
-        return Outcome("failed", (refused.why or f"status {refused.status:#x}")[:40])
-    if message.message_class == "offer" and any(
-        part.outcome in ("accepted", "lost") for part in result.parts
-    ):
-        return Outcome("failed", "response_lost")
-    return Outcome("released", next(part.outcome for part in result.parts))
-
-
-def _is_final(part: PartResult) -> bool:
-    return part.outcome == "refused" and not part.throttled and part.status not in TEMPORARY
+def _tell(done: _Done) -> None:
+    outcome, claim = done.outcome, done.claim
+    if claim is None:
+        log.info("mt_late", mt_id=outcome.mt_id, smsc=outcome.parts[0].smsc)
+        return
+    message = claim.message
+    log.info(
+        "mt",
+        mt_id=message.mt_id,
+        smsc=outcome.parts[0].smsc if outcome.parts else claim.smsc,
+        msisdn=mask(message.msisdn),
+        message_class=message.message_class,
+        purpose=message.purpose,
+        parts=len(outcome.parts),
+        attempts=outcome.attempts,
+        outcome=outcome.word,
+        reason=outcome.reason,
+        order_id=message.order_id,
+        call_id=message.call_id,
+        mo_id=message.mo_id,
+    )
 
 
 def _failed(failure: Failure) -> None:

@@ -1,8 +1,8 @@
 """typed PDUs <-> bytes; the only importer of smpplib.
 
 SMPP 3.4, Issue 1.2. The eight PDUs of a busy day (submit_sm, deliver_sm, data_sm, enquire_link and
-their responses) have a struct codec of our own, every length checked; the rest goes through smpplib
-and is accepted only if it encodes back to the very bytes that came in, because smpplib alone takes
+their responses) have a codec of our own, every length checked; the rest goes through smpplib and is
+accepted only if it encodes back to the very bytes that came in, because smpplib alone takes
 truncated and unterminated fields for good ones.
 """
 
@@ -10,13 +10,23 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import fields as dataclass_fields
 from functools import partial
 from typing import Any, Final, TypeVar
 
 from smpplib import command as smpplib_command
 from smpplib import smpp as smpplib_codec
 
+from smpp.body import (
+    HEADER_LENGTH,
+    LONGEST_TEXT,
+    CString,
+    Fault,
+    Layout,
+    Octet,
+    UnencodablePdu,
+    read_tlvs,
+    write_tlvs,
+)
 from smpp.commands import (
     AlertNotification,
     Bind,
@@ -41,20 +51,37 @@ from smpp.commands import (
     UnbindResp,
 )
 
-HEADER_LENGTH: Final = 16
+__all__ = [
+    "CAP",
+    "HEADER_LENGTH",
+    "MalformedPdu",
+    "UnencodablePdu",
+    "cut",
+    "decode",
+    "encode",
+    "refusal",
+]
+
 CAP: Final = 70_000
 """Octets of the longest PDU accepted: a full message_payload (65,535) and room for the rest."""
 
 
 class MalformedPdu(Exception):
-    """What came in is no PDU: `why` is for a person, `status` for the answer (section 5.1.3)."""
+    """What came in is no PDU: `why` is for a person, `status` for the answer (section 5.1.3).
 
-    def __init__(self, command_id: int, sequence: int, status: int, why: str) -> None:
+    `command_status` is what its header says: of a response that cannot be read any further, what
+    became of the request.
+    """
+
+    def __init__(
+        self, command_id: int, sequence: int, status: int, why: str, command_status: int = 0
+    ) -> None:
         super().__init__(f"command 0x{command_id:08x}, sequence {sequence}: {why}")
         self.command_id = command_id
         self.sequence = sequence
         self.status = status
         self.why = why
+        self.command_status = command_status
 
     @property
     def is_response(self) -> bool:
@@ -62,33 +89,14 @@ class MalformedPdu(Exception):
         return bool(self.command_id & _RESPONSE)
 
 
-class UnencodablePdu(ValueError):
-    """A value does not fit its field; nothing was encoded."""
-
-    def __init__(self, field: str, why: str) -> None:
-        super().__init__(f"{field} {why}")
-        self.field = field
-
-
-class _Fault(Exception):
-    """The body cannot be read; `decode` adds the header's part to it."""
-
-    def __init__(self, status: int, why: str) -> None:
-        super().__init__(why)
-        self.status = status
-        self.why = why
-
-
 _RESPONSE: Final = 0x8000_0000
 _HEADER = struct.Struct(">IIII")
-_TLV = struct.Struct(">HH")
 _SUBMIT_SM, _DELIVER_SM, _DATA_SM, _ENQUIRE_LINK = 0x04, 0x05, 0x103, 0x15
-_OUTBIND, _UNBIND, _ALERT = 0x0B, 0x06, 0x102
+_OUTBIND_ID, _UNBIND, _ALERT_ID = 0x0B, 0x06, 0x102
 _BIND_IDS: Final[dict[BindMode, int]] = {"receiver": 0x01, "transmitter": 0x02, "transceiver": 0x09}
 _BIND_MODES: Final = {command_id: mode for mode, command_id in _BIND_IDS.items()}
 
-
-_Read = TypeVar("_Read", Bind, BindResp, AlertNotification)
+_Read = TypeVar("_Read", Bind, BindResp)
 _Bare = TypeVar("_Bare", EnquireLink, Unbind)
 _BareResp = TypeVar("_BareResp", EnquireLinkResp, UnbindResp, GenericNack)
 
@@ -103,13 +111,13 @@ def cut(buffer: bytes) -> tuple[list[bytes], bytes, MalformedPdu | None]:
     the stream: where the next PDU begins is unknown from then on.
     """
     found: list[bytes] = []
-    at = 0
-    while len(buffer) - at >= HEADER_LENGTH:
-        length, command_id, _, sequence = _HEADER.unpack_from(buffer, at)
+    at, end = 0, len(buffer)
+    while end - at >= HEADER_LENGTH:
+        length, command_id, status, sequence = _HEADER.unpack_from(buffer, at)
         if not HEADER_LENGTH <= length <= CAP:
             why = f"command_length {length} is not within {HEADER_LENGTH} to {CAP}"
-            return found, b"", MalformedPdu(command_id, sequence, Status.RINVCMDLEN, why)
-        if len(buffer) - at < length:
+            return found, b"", MalformedPdu(command_id, sequence, Status.RINVCMDLEN, why, status)
+        if end - at < length:
             break
         found.append(buffer[at : at + length])
         at += length
@@ -121,21 +129,16 @@ def decode(data: bytes) -> Pdu:
     if len(data) < HEADER_LENGTH:
         raise MalformedPdu(0, 0, Status.RINVCMDLEN, f"{len(data)} octets are no header")
     length, command_id, status, sequence = _HEADER.unpack_from(data)
+    if length != len(data):
+        why = f"command_length is {length} of {len(data)} octets"
+        raise MalformedPdu(command_id, sequence, Status.RINVCMDLEN, why, status)
+    decoder = _DECODERS.get(command_id)
+    if decoder is None:
+        raise MalformedPdu(command_id, sequence, Status.RINVCMDID, "unknown command", status)
     try:
-        return _decoder(command_id, length - len(data))(data, status, sequence)
-    except _Fault as fault:
-        raise MalformedPdu(command_id, sequence, fault.status, fault.why) from None
-    except IndexError:
-        why = "ends before its mandatory fields do"
-        raise MalformedPdu(command_id, sequence, Status.RINVCMDLEN, why) from None
-
-
-def _decoder(command_id: int, missing: int) -> _Decoder:
-    if missing:
-        raise _Fault(Status.RINVCMDLEN, f"command_length differs by {missing} from the octets")
-    if command_id not in _DECODERS:
-        raise _Fault(Status.RINVCMDID, "unknown command")
-    return _DECODERS[command_id]
+        return decoder(data, status, sequence)
+    except Fault as fault:
+        raise MalformedPdu(command_id, sequence, fault.status, fault.why, status) from None
 
 
 def encode(pdu: Pdu) -> bytes:
@@ -145,7 +148,7 @@ def encode(pdu: Pdu) -> bytes:
 
 def refusal(command_id: int, sequence: int, status: int) -> Response | None:
     """Return the error response that a request of this command gets; None for what gets none."""
-    if command_id & _RESPONSE or command_id == _ALERT:
+    if command_id & _RESPONSE or command_id == _ALERT_ID:
         return None
     if command_id in _BIND_MODES:
         return BindResp(sequence, status, mode=_BIND_MODES[command_id])
@@ -154,68 +157,78 @@ def refusal(command_id: int, sequence: int, status: int) -> Response | None:
 
 # ---- our own codec: the eight hot PDUs
 
+_MESSAGE: Final = Layout(
+    CString("service_type", 6, Status.RINVSERTYP),
+    Octet("source_addr_ton"),
+    Octet("source_addr_npi"),
+    CString("source_addr", 21, Status.RINVSRCADR),
+    Octet("dest_addr_ton"),
+    Octet("dest_addr_npi"),
+    CString("destination_addr", 21, Status.RINVDSTADR),
+    Octet("esm_class"),
+    Octet("protocol_id"),
+    Octet("priority_flag"),
+    CString("schedule_delivery_time", 17, Status.RINVSCHED),
+    CString("validity_period", 17, Status.RINVEXPIRY),
+    Octet("registered_delivery"),
+    Octet("replace_if_present_flag"),
+    Octet("data_coding"),
+    Octet("sm_default_msg_id"),
+    Octet("sm_length"),
+)
+"""What submit_sm and deliver_sm share, up to the short_message (sections 4.4.1 and 4.6.1)."""
 
-def _c_string(data: bytes, at: int, size: int, field: str, status: int) -> tuple[str, int]:
-    """Read a C-octet string of at most `size` octets, its NUL included."""
-    if data[at] == 0:
-        return "", at + 1
-    end = data.find(0, at, at + size)
-    if end < 0:
-        raise _Fault(status, f"{field} does not end within {size} octets")
-    return data[at:end].decode("latin-1"), end + 1
+_DATA: Final = Layout(
+    CString("service_type", 6, Status.RINVSERTYP),
+    Octet("source_addr_ton"),
+    Octet("source_addr_npi"),
+    CString("source_addr", 65, Status.RINVSRCADR),
+    Octet("dest_addr_ton"),
+    Octet("dest_addr_npi"),
+    CString("destination_addr", 65, Status.RINVDSTADR),
+    Octet("esm_class"),
+    Octet("registered_delivery"),
+    Octet("data_coding"),
+)
+"""data_sm, section 4.7.1."""
 
+_MESSAGE_ID: Final = CString("message_id", 65, Status.RINVMSGID)
 
-def _read_tlvs(data: bytes, at: int) -> Tlvs:
-    end = len(data)
-    if at == end:
-        return ()
-    found = []
-    while at < end:
-        if at + 4 > end:
-            raise _Fault(Status.RINVOPTPARSTREAM, "ends within a TLV's header")
-        tag, length = _TLV.unpack_from(data, at)
-        at += 4 + length
-        if at > end:
-            raise _Fault(Status.RINVOPTPARSTREAM, f"TLV 0x{tag:04x} is longer than the PDU")
-        found.append((tag, data[at - length : at]))
-    return tuple(found)
+# What a NamedTuple's own constructor calls once it has sorted its arguments: half the time.
+_typed = tuple.__new__
 
 
 def _read_message(
     kind: type[SubmitSm] | type[DeliverSm], data: bytes, _status: int, sequence: int
 ) -> SubmitSm | DeliverSm:
-    """Read the body that submit_sm and deliver_sm share (sections 4.4.1 and 4.6.1)."""
-    service_type, at = _c_string(data, HEADER_LENGTH, 6, "service_type", Status.RINVSERTYP)
-    source_ton, source_npi = data[at], data[at + 1]
-    source, at = _c_string(data, at + 2, 21, "source_addr", Status.RINVSRCADR)
-    dest_ton, dest_npi = data[at], data[at + 1]
-    destination, at = _c_string(data, at + 2, 21, "destination_addr", Status.RINVDSTADR)
-    esm_class, protocol_id, priority = data[at], data[at + 1], data[at + 2]
-    schedule, at = _c_string(data, at + 3, 17, "schedule_delivery_time", Status.RINVSCHED)
-    validity, at = _c_string(data, at, 17, "validity_period", Status.RINVEXPIRY)
-    registered, replace, coding = data[at], data[at + 1], data[at + 2]
-    default_id, length = data[at + 3], data[at + 4]
-    at += 5
-    end = at + length
-    if length > 254 or end > len(data):
-        raise _Fault(Status.RINVMSGLEN, f"sm_length {length} of {len(data) - at} octets")
-    return kind(
-        sequence, source, destination, data[at:end], coding, esm_class, registered, validity,
-        source_ton, source_npi, dest_ton, dest_npi, service_type, protocol_id, priority, schedule,
-        replace, default_id, _read_tlvs(data, end),
-    )  # fmt: skip
+    found = _MESSAGE.match(data.decode("latin-1"), HEADER_LENGTH) or _MESSAGE.explain(data)
+    (
+        service_type, source_ton, source_npi, source, dest_ton, dest_npi, destination,
+        esm_class, protocol_id, priority, schedule, validity,
+        registered, replace, coding, default_id, length,
+    ) = found.groups()  # fmt: skip
+    at = found.end()
+    end = at + ord(length)
+    if end > len(data) or end - at > LONGEST_TEXT:
+        raise Fault(Status.RINVMSGLEN, f"sm_length {end - at} of {len(data) - at} octets")
+    return _typed(kind, (
+        sequence, source, destination, data[at:end], ord(coding), ord(esm_class), ord(registered),
+        validity, ord(source_ton), ord(source_npi), ord(dest_ton), ord(dest_npi), service_type,
+        ord(protocol_id), ord(priority), schedule, ord(replace), ord(default_id),
+        () if end == len(data) else read_tlvs(data, end),
+    ))  # fmt: skip
 
 
 def _read_data_sm(data: bytes, _status: int, sequence: int) -> DataSm:
-    service_type, at = _c_string(data, HEADER_LENGTH, 6, "service_type", Status.RINVSERTYP)
-    source_ton, source_npi = data[at], data[at + 1]
-    source, at = _c_string(data, at + 2, 65, "source_addr", Status.RINVSRCADR)
-    dest_ton, dest_npi = data[at], data[at + 1]
-    destination, at = _c_string(data, at + 2, 65, "destination_addr", Status.RINVDSTADR)
-    esm_class, registered, coding = data[at], data[at + 1], data[at + 2]
+    found = _DATA.read(data)
+    (
+        service_type, source_ton, source_npi, source, dest_ton, dest_npi, destination,
+        esm_class, registered, coding,
+    ) = found.groups()  # fmt: skip
     return DataSm(
-        sequence, source, destination, coding, esm_class, registered,
-        source_ton, source_npi, dest_ton, dest_npi, service_type, _read_tlvs(data, at + 3),
+        sequence, source, destination, ord(coding), ord(esm_class), ord(registered),
+        ord(source_ton), ord(source_npi), ord(dest_ton), ord(dest_npi), service_type,
+        read_tlvs(data, found.end()),
     )  # fmt: skip
 
 
@@ -227,14 +240,15 @@ def _read_message_resp(
 ) -> MessageResp:
     """Read a message's response, whose body may be missing (section 4.4.2)."""
     if len(data) == HEADER_LENGTH:
-        return kind(sequence, status)
-    message_id, at = _c_string(data, HEADER_LENGTH, 65, "message_id", Status.RINVMSGID)
-    return kind(sequence, status, message_id, _read_tlvs(data, at))
+        return _typed(kind, (sequence, status, "", ()))
+    end = _MESSAGE_ID.end(data, HEADER_LENGTH)
+    message_id = data[HEADER_LENGTH : end - 1].decode("latin-1")
+    return _typed(kind, (sequence, status, message_id, read_tlvs(data, end)))
 
 
 def _no_body(data: bytes) -> None:
     if len(data) != HEADER_LENGTH:
-        raise _Fault(Status.RINVCMDLEN, f"{len(data) - HEADER_LENGTH} octets after the header")
+        raise Fault(Status.RINVCMDLEN, f"{len(data) - HEADER_LENGTH} octets after the header")
 
 
 def _read_bare_request(kind: type[_Bare], data: bytes, _status: int, sequence: int) -> _Bare:
@@ -249,35 +263,6 @@ def _read_bare_response(
     return kind(sequence, status)
 
 
-def _z(value: str, size: int, field: str) -> bytes:
-    """Write a C-octet string of at most `size` octets, its NUL included."""
-    if not value:
-        return b"\0"
-    try:
-        octets = value.encode("latin-1")
-    except UnicodeEncodeError:
-        raise UnencodablePdu(field, "has characters no SMPP field can carry") from None
-    if len(octets) >= size:
-        raise UnencodablePdu(field, f"has {len(octets)} octets, {size - 1} at most")
-    if 0 in octets:
-        raise UnencodablePdu(field, "has a NUL in it")
-    return octets + b"\0"
-
-
-def _write_tlvs(tlvs: Tlvs) -> bytes:
-    for tag, value in tlvs:
-        if not 0 <= tag <= 0xFFFF or len(value) > 0xFFFF:
-            raise UnencodablePdu("tlvs", f"cannot carry tag {tag} with {len(value)} octets")
-    return b"".join(_TLV.pack(tag, len(value)) + value for tag, value in tlvs)
-
-
-def _octets(field: str, *values: int) -> bytes:
-    try:
-        return bytes(values)
-    except ValueError:
-        raise UnencodablePdu(field, f"has a value that is no octet: {values}") from None
-
-
 def _framed(command_id: int, status: int, sequence: int, body: bytes) -> bytes:
     length = HEADER_LENGTH + len(body)
     if length > CAP:
@@ -289,56 +274,74 @@ def _framed(command_id: int, status: int, sequence: int, body: bytes) -> bytes:
 
 
 def _write_message(command_id: int, pdu: SubmitSm | DeliverSm) -> bytes:
-    text = pdu.short_message
-    if len(text) > 254:
-        raise UnencodablePdu("short_message", f"has {len(text)} octets, 254 at most")
-    body = (
-        _z(pdu.service_type, 6, "service_type")
-        + _octets("source_addr_ton/npi", pdu.source_addr_ton, pdu.source_addr_npi)
-        + _z(pdu.source_addr, 21, "source_addr")
-        + _octets("dest_addr_ton/npi", pdu.dest_addr_ton, pdu.dest_addr_npi)
-        + _z(pdu.destination_addr, 21, "destination_addr")
-        + _octets("esm_class ..", pdu.esm_class, pdu.protocol_id, pdu.priority_flag)
-        + _z(pdu.schedule_delivery_time, 17, "schedule_delivery_time")
-        + _z(pdu.validity_period, 17, "validity_period")
-        + _octets(
-            "registered_delivery ..", pdu.registered_delivery, pdu.replace_if_present_flag,
-            pdu.data_coding, pdu.sm_default_msg_id, len(text),
-        )
-        + text
+    (
+        sequence, source, destination, text, coding, esm_class, registered,
+        validity, source_ton, source_npi, dest_ton, dest_npi, service_type,
+        protocol_id, priority, schedule, replace, default_id, tlvs,
+    ) = pdu  # fmt: skip
+    length = len(text)
+    if length > LONGEST_TEXT:
+        raise UnencodablePdu("short_message", f"has {length} octets, {LONGEST_TEXT} at most")
+    fields = (
+        service_type, source_ton, source_npi, source, dest_ton, dest_npi, destination,
+        esm_class, protocol_id, priority, schedule, validity,
+        registered, replace, coding, default_id, length,
     )  # fmt: skip
-    return _framed(command_id, 0, pdu.sequence, body + _write_tlvs(pdu.tlvs))
+    # What `write` would check, at once; octets beyond 255 are no Latin-1.
+    strings_fit = (
+        len(service_type) < 6 and len(source) < 21 and len(destination) < 21
+        and len(schedule) < 17 and len(validity) < 17
+        and "\0" not in service_type and "\0" not in source and "\0" not in destination
+        and "\0" not in schedule and "\0" not in validity
+    )  # fmt: skip
+    try:
+        octets = (_MESSAGE.format % fields).encode("latin-1") if strings_fit else b""
+    except (UnicodeEncodeError, OverflowError):
+        octets = b""
+    body = (octets or _MESSAGE.write(fields)) + text
+    return _framed(command_id, 0, sequence, body + write_tlvs(tlvs) if tlvs else body)
 
 
 def _write_data_sm(pdu: DataSm) -> bytes:
-    body = (
-        _z(pdu.service_type, 6, "service_type")
-        + _octets("source_addr_ton/npi", pdu.source_addr_ton, pdu.source_addr_npi)
-        + _z(pdu.source_addr, 65, "source_addr")
-        + _octets("dest_addr_ton/npi", pdu.dest_addr_ton, pdu.dest_addr_npi)
-        + _z(pdu.destination_addr, 65, "destination_addr")
-        + _octets("esm_class ..", pdu.esm_class, pdu.registered_delivery, pdu.data_coding)
-    )
-    return _framed(_DATA_SM, 0, pdu.sequence, body + _write_tlvs(pdu.tlvs))
+    body = _DATA.write(
+        (
+            pdu.service_type, pdu.source_addr_ton, pdu.source_addr_npi, pdu.source_addr,
+            pdu.dest_addr_ton, pdu.dest_addr_npi, pdu.destination_addr,
+            pdu.esm_class, pdu.registered_delivery, pdu.data_coding,
+        )
+    )  # fmt: skip
+    return _framed(_DATA_SM, 0, pdu.sequence, body + write_tlvs(pdu.tlvs))
 
 
 def _write_message_resp(command_id: int, pdu: MessageResp) -> bytes:
-    body = _z(pdu.message_id, 65, "message_id") + _write_tlvs(pdu.tlvs)
-    return _framed(command_id | _RESPONSE, pdu.status, pdu.sequence, body)
+    sequence, status, message_id, tlvs = pdu
+    body = _MESSAGE_ID.write(message_id) if message_id else b"\0"
+    return _framed(command_id, status, sequence, body + write_tlvs(tlvs) if tlvs else body)
 
 
-# ---- the rest, through smpplib (but outbind, which it does not know)
+# ---- the rest: mandatory fields through smpplib where it knows them, TLVs by us
+
+_BIND: Final = Layout(
+    CString("system_id", 16, Status.RINVSYSID),
+    CString("password", 9, Status.RINVPASWD),
+    CString("system_type", 13, Status.RINVSYSTYP),
+    Octet("interface_version"),
+    Octet("addr_ton"),
+    Octet("addr_npi"),
+    CString("address_range", 41, Status.RINVPARLEN),
+)
+_SYSTEM_ID: Final = CString("system_id", 16, Status.RINVPARLEN)
 
 
 def _through_smpplib(
-    name: str, sequence: int, status: int = 0, **fields: str | int | None
+    name: str, sequence: int, status: int, tlvs: Tlvs = (), **fields: str | int
 ) -> bytes:
     made = smpplib_command.factory(name, sequence=sequence)
-    made.status, made.sequence = status, sequence
     for field, value in fields.items():
         setattr(made, field, value)
     octets: bytes = made.generate()
-    return octets
+    _, command_id, _, _ = _HEADER.unpack_from(octets)
+    return _framed(command_id, status, sequence, octets[HEADER_LENGTH:] + write_tlvs(tlvs))
 
 
 def _parsed(data: bytes) -> dict[str, Any]:
@@ -346,7 +349,7 @@ def _parsed(data: bytes) -> dict[str, Any]:
     try:
         made = smpplib_codec.parse_pdu(data, sequence=0)
     except Exception as error:  # smpplib leaks whatever its parsing met: struct.error, KeyError ...
-        raise _Fault(Status.RINVCMDLEN, f"cannot be read ({type(error).__name__})") from None
+        raise Fault(Status.RINVCMDLEN, f"cannot be read ({type(error).__name__})") from None
     values = {name: getattr(made, name, None) for name in made.params_order}
     return {
         name: value.decode("latin-1") if isinstance(value, bytes) else value
@@ -357,83 +360,77 @@ def _parsed(data: bytes) -> dict[str, Any]:
 
 def _same(read: _Read, data: bytes) -> _Read:
     """Accept what smpplib read only if it is all that was there."""
-    try:
-        again = encode(read)
-    except UnencodablePdu as error:
-        raise _Fault(Status.RINVPARLEN, str(error)) from None
-    if again[HEADER_LENGTH:] != data[HEADER_LENGTH:]:
-        raise _Fault(Status.RINVCMDLEN, "body has more or fewer octets than its fields")
+    if encode(read)[HEADER_LENGTH:] != data[HEADER_LENGTH:]:
+        raise Fault(Status.RINVCMDLEN, "body has more or fewer octets than its fields")
     return read
 
 
 def _read_bind(mode: BindMode, data: bytes, _status: int, sequence: int) -> Bind:
-    return _same(Bind(sequence, mode=mode, **{"system_id": "", **_parsed(data)}), data)
+    end = _BIND.end(data)
+    fields = {"system_id": "", **_parsed(data[:end])}
+    return _same(Bind(sequence, mode=mode, **fields, tlvs=read_tlvs(data, end)), data)
 
 
 def _write_bind(pdu: Bind) -> bytes:
-    for field, size in (("system_id", 16), ("password", 9), ("system_type", 13)):
-        _z(getattr(pdu, field), size, field)
-    _z(pdu.address_range, 41, "address_range")
-    _octets("interface_version ..", pdu.interface_version, pdu.addr_ton, pdu.addr_npi)
-    return _through_smpplib(
-        f"bind_{pdu.mode}",
-        pdu.sequence,
-        system_id=pdu.system_id,
-        password=pdu.password,
-        system_type=pdu.system_type,
-        interface_version=pdu.interface_version,
-        addr_ton=pdu.addr_ton,
-        addr_npi=pdu.addr_npi,
-        address_range=pdu.address_range,
-    )
+    fields = {name: getattr(pdu, name) for name in _BIND.names}
+    _BIND.write(tuple(fields.values()))  # they must fit: smpplib would cut them
+    return _through_smpplib(f"bind_{pdu.mode}", pdu.sequence, 0, pdu.tlvs, **fields)
 
 
 def _read_bind_resp(mode: BindMode, data: bytes, status: int, sequence: int) -> BindResp:
-    """Read a bind response: smpplib its system_id, we its TLVs, of which smpplib knows one.
-
-    The body may be missing on errors (section 4.1.2).
-    """
-    end = data.find(0, HEADER_LENGTH) + 1
-    if not end:
-        if len(data) > HEADER_LENGTH:
-            raise _Fault(Status.RINVPARLEN, "system_id does not end")
+    """Read a bind response, whose body may be missing on errors (section 4.1.2)."""
+    if len(data) == HEADER_LENGTH:
         return BindResp(sequence, status, mode=mode)
+    end = _SYSTEM_ID.end(data, HEADER_LENGTH)
     system_id = _parsed(data[:end]).get("system_id", "")
-    return _same(BindResp(sequence, status, system_id, mode, _read_tlvs(data, end)), data)
+    return _same(BindResp(sequence, status, system_id, mode, read_tlvs(data, end)), data)
 
 
 def _write_bind_resp(pdu: BindResp) -> bytes:
-    _z(pdu.system_id, 16, "system_id")
+    _SYSTEM_ID.write(pdu.system_id)  # it must fit: smpplib would cut it
     name = f"bind_{pdu.mode}_resp"
-    made = _through_smpplib(name, pdu.sequence, pdu.status, system_id=pdu.system_id)
-    tlvs = _write_tlvs(pdu.tlvs)
-    return _HEADER.pack(len(made) + len(tlvs), *_HEADER.unpack_from(made)[1:]) + made[16:] + tlvs
+    return _through_smpplib(name, pdu.sequence, pdu.status, pdu.tlvs, system_id=pdu.system_id)
 
 
-def _read_alert(data: bytes, _status: int, sequence: int) -> AlertNotification:
-    return _same(
-        AlertNotification(sequence, **{"source_addr": "", "esme_addr": "", **_parsed(data)}), data
-    )
+# ---- what smpplib does not know (outbind), or cuts to 20 octets (alert_notification, section 4.12)
 
-
-def _write_alert(pdu: AlertNotification) -> bytes:
-    fields = {field.name: getattr(pdu, field.name) for field in dataclass_fields(pdu)}
-    _z(pdu.source_addr, 21, "source_addr")
-    _z(pdu.esme_addr, 21, "esme_addr")
-    return _through_smpplib("alert_notification", **fields)
+_OUTBIND: Final = Layout(
+    CString("system_id", 16, Status.RINVSYSID), CString("password", 9, Status.RINVPASWD)
+)
+_ALERT: Final = Layout(
+    Octet("source_addr_ton"),
+    Octet("source_addr_npi"),
+    CString("source_addr", 65, Status.RINVSRCADR),
+    Octet("esme_addr_ton"),
+    Octet("esme_addr_npi"),
+    CString("esme_addr", 65, Status.RINVPARLEN),
+)
 
 
 def _read_outbind(data: bytes, _status: int, sequence: int) -> Outbind:
-    system_id, at = _c_string(data, HEADER_LENGTH, 16, "system_id", Status.RINVSYSID)
-    password, at = _c_string(data, at, 9, "password", Status.RINVPASWD)
-    if at != len(data):
-        raise _Fault(Status.RINVCMDLEN, f"{len(data) - at} octets after the password")
+    found = _OUTBIND.read(data)
+    system_id, password = found.groups()
+    if found.end() != len(data):
+        raise Fault(Status.RINVCMDLEN, f"{len(data) - found.end()} octets after the password")
     return Outbind(sequence, system_id, password)
 
 
 def _write_outbind(pdu: Outbind) -> bytes:
-    body = _z(pdu.system_id, 16, "system_id") + _z(pdu.password, 9, "password")
-    return _framed(_OUTBIND, 0, pdu.sequence, body)
+    return _framed(_OUTBIND_ID, 0, pdu.sequence, _OUTBIND.write((pdu.system_id, pdu.password)))
+
+
+def _read_alert(data: bytes, _status: int, sequence: int) -> AlertNotification:
+    found = _ALERT.read(data)
+    source_ton, source_npi, source, esme_ton, esme_npi, esme = found.groups()
+    return AlertNotification(
+        sequence, source, esme, ord(source_ton), ord(source_npi), ord(esme_ton), ord(esme_npi),
+        read_tlvs(data, found.end()),
+    )  # fmt: skip
+
+
+def _write_alert(pdu: AlertNotification) -> bytes:
+    body = _ALERT.write(tuple(getattr(pdu, name) for name in _ALERT.names))
+    return _framed(_ALERT_ID, 0, pdu.sequence, body + write_tlvs(pdu.tlvs))
 
 
 _Decoder = Callable[[bytes, int, int], Pdu]
@@ -450,8 +447,8 @@ _DECODERS: Final[dict[int, _Decoder]] = {
     _UNBIND: partial(_read_bare_request, Unbind),
     _UNBIND | _RESPONSE: partial(_read_bare_response, UnbindResp),
     _RESPONSE: partial(_read_bare_response, GenericNack),
-    _OUTBIND: _read_outbind,
-    _ALERT: _read_alert,
+    _OUTBIND_ID: _read_outbind,
+    _ALERT_ID: _read_alert,
     **{command_id: partial(_read_bind, mode) for mode, command_id in _BIND_IDS.items()},
     **{
         command_id | _RESPONSE: partial(_read_bind_resp, mode)
@@ -463,12 +460,12 @@ _ENCODERS: Final[dict[type[Pdu], Callable[[Any], bytes]]] = {
     SubmitSm: partial(_write_message, _SUBMIT_SM),
     DeliverSm: partial(_write_message, _DELIVER_SM),
     DataSm: _write_data_sm,
-    SubmitSmResp: partial(_write_message_resp, _SUBMIT_SM),
-    DeliverSmResp: partial(_write_message_resp, _DELIVER_SM),
-    DataSmResp: partial(_write_message_resp, _DATA_SM),
+    SubmitSmResp: partial(_write_message_resp, _SUBMIT_SM | _RESPONSE),
+    DeliverSmResp: partial(_write_message_resp, _DELIVER_SM | _RESPONSE),
+    DataSmResp: partial(_write_message_resp, _DATA_SM | _RESPONSE),
     EnquireLink: lambda pdu: _framed(_ENQUIRE_LINK, 0, pdu.sequence, b""),
     EnquireLinkResp: lambda pdu: _framed(_ENQUIRE_LINK | _RESPONSE, pdu.status, pdu.sequence, b""),
-    Unbind: lambda pdu: _through_smpplib("unbind", pdu.sequence),
+    Unbind: lambda pdu: _through_smpplib("unbind", pdu.sequence, 0),
     UnbindResp: lambda pdu: _through_smpplib("unbind_resp", pdu.sequence, pdu.status),
     GenericNack: lambda pdu: _through_smpplib("generic_nack", pdu.sequence, pdu.status),
     Outbind: _write_outbind,

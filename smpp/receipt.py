@@ -34,6 +34,7 @@ _BY_PREFIX: Final[Mapping[str, State]] = {
 }  # fmt: skip
 _MESSAGE_TYPE: Final = 0x3C
 _RECEIPT_TYPES: Final = frozenset({0x04, 0x20})
+_HEX: Final = re.compile(r"[0-9A-Fa-f]+")
 _FIELD = re.compile(r"\b(id|submit[ _]?date|done[ _]?date|stat|err)\s*:(\S*)", re.IGNORECASE)
 
 
@@ -92,11 +93,11 @@ def normal_id(raw: str, origin: Literal["response", "receipt"], form: IdForm) ->
     cannot be decimal).
     """
     trimmed = raw.strip(" \0")
-    if re.fullmatch(r"[0-9A-Fa-f]+", trimmed) is None:
+    if _HEX.fullmatch(trimmed) is None:
         return trimmed
     if form == "text":
         return trimmed.lower().lstrip("0") or "0"
-    decimal = origin == "receipt" and re.fullmatch(r"[0-9]+", trimmed) is not None
+    decimal = origin == "receipt" and trimmed.isdecimal()
     return str(int(trimmed, 10 if decimal else 16))
 
 

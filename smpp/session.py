@@ -1,4 +1,4 @@
-"""sans-IO ESME: bind states, window, sequence numbers, deadlines, throttling.
+"""sans-IO ESME: bind states, window, sequence numbers, deadlines.
 
 Bytes in, events out, in the manner of h11: `receive_data` and `expire` return events,
 `data_to_send` what is to be written after either, `next_deadline` when to call `expire`. `now` is
@@ -8,10 +8,11 @@ monotonic time in seconds. Nothing that arrives raises; what the owner does wron
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import tzinfo
-from enum import Enum
+from functools import lru_cache
 from typing import Any, Final
 
 from smpp import pdu as codec
@@ -19,6 +20,7 @@ from smpp import receipt as receipts
 from smpp.commands import (
     AlertNotification,
     Bind,
+    BindMode,
     BindResp,
     DataSm,
     DataSmResp,
@@ -44,65 +46,22 @@ from smpp.events import (
     Malformed,
     MoReceived,
     ReceiptReceived,
+    ResponseLate,
     ResponseLost,
     SubmitFailed,
     Submitted,
 )
+from smpp.states import TRANSITIONS, Cause, State
 
 THROTTLING: Final = frozenset({Status.RTHROTTLED, Status.RMSGQFUL})
 """Statuses that mean: slower, please. Nothing is wrong with the message."""
 
 _MAX_SEQUENCE: Final = 0x7FFF_FFFF
 _MAX_UNANSWERED: Final = 1000
-_FIRST_PAUSE_S: Final = 1.0
-_LONGEST_PAUSE_S: Final = 32.0
-
-
-class State(Enum):
-    """Where the session stands (section 2.2, with the steps between its states)."""
-
-    CONNECTED = "connected"
-    BINDING = "binding"
-    BOUND = "bound"
-    UNBINDING = "unbinding"
-    CLOSED = "closed"
-
-
-class Cause(Enum):
-    """What moves the session from one state to another."""
-
-    BIND_SENT = "bind sent"
-    BIND_ACCEPTED = "bind accepted"
-    BIND_REFUSED = "bind refused"
-    UNBIND_SENT = "unbind sent"
-    UNBIND_ANSWERED = "unbind answered"
-    UNBIND_RECEIVED = "unbind received"
-    NO_ANSWER = "no answer"
-    UNREADABLE = "unreadable"
-    CONNECTION_LOST = "connection lost"
-
-
-TRANSITIONS: Final[dict[tuple[State, Cause], State]] = {
-    (State.CONNECTED, Cause.BIND_SENT): State.BINDING,
-    (State.CONNECTED, Cause.UNREADABLE): State.CLOSED,
-    (State.CONNECTED, Cause.CONNECTION_LOST): State.CLOSED,
-    (State.BINDING, Cause.BIND_ACCEPTED): State.BOUND,
-    (State.BINDING, Cause.BIND_REFUSED): State.CLOSED,
-    (State.BINDING, Cause.NO_ANSWER): State.CLOSED,
-    (State.BINDING, Cause.UNREADABLE): State.CLOSED,
-    (State.BINDING, Cause.CONNECTION_LOST): State.CLOSED,
-    (State.BOUND, Cause.UNBIND_SENT): State.UNBINDING,
-    (State.BOUND, Cause.UNBIND_RECEIVED): State.CLOSED,
-    (State.BOUND, Cause.NO_ANSWER): State.CLOSED,
-    (State.BOUND, Cause.UNREADABLE): State.CLOSED,
-    (State.BOUND, Cause.CONNECTION_LOST): State.CLOSED,
-    (State.UNBINDING, Cause.UNBIND_ANSWERED): State.CLOSED,
-    (State.UNBINDING, Cause.UNBIND_RECEIVED): State.CLOSED,
-    (State.UNBINDING, Cause.NO_ANSWER): State.CLOSED,
-    (State.UNBINDING, Cause.UNREADABLE): State.CLOSED,
-    (State.UNBINDING, Cause.CONNECTION_LOST): State.CLOSED,
-}
-"""Every way from one state to another; what is not here cannot happen."""
+_MAX_LATE: Final = 10_000
+_LEAST_STALL: Final = 3
+_NEVER: Final = float("inf")
+_SEQUENCE: Final = struct.Struct(">L")
 
 
 class LocalProtocolError(Exception):
@@ -129,51 +88,62 @@ class Session:
         self._limits = limits
         self._id_form = message_id
         self._zone = zone
+        self._mode: BindMode = "transceiver"
         self._buffer = b""
         self._to_send: list[bytes] = []
         self._sequence = 0
         # Deadlines by sequence number; all wait equally long, so the first is the next.
-        self._submits: dict[int, float] = {}
-        self._unanswered: dict[int, tuple[type[DeliverSm] | type[DataSm], float]] = {}
+        self._submits: dict[int, tuple[float, Any]] = {}
+        self._unanswered: dict[int, tuple[str, float]] = {}  # what came, until when
+        self._late: dict[int, Any] = {}  # lost to a deadline; an answer may still come
+        self._lost_in_a_row = 0
+        self._stall = max(limits.window, _LEAST_STALL)
         self._control: tuple[int, float] | None = None  # our bind, unbind or enquire_link
-        self._enquire_at: float | None = None
-        self._paused_until = float("-inf")
-        self._pause_s = _FIRST_PAUSE_S
+        self._enquire_at = _NEVER
 
     # ---- what the owner asks
 
     def bind(self, request: Bind, now: float) -> None:
         """Begin: `Bound` or `BindRefused` follows. The request's sequence number is replaced."""
         self._require(State.CONNECTED, "bind")
+        self._mode = request.mode
         self._request(request, now)
         self._move(Cause.BIND_SENT)
 
-    def free(self, now: float) -> int:
-        """How many submit_sm may be sent now: 0 unless bound, and while the SMSC is throttling."""
-        if self.state is not State.BOUND or now < self._paused_until:
+    @property
+    def free(self) -> int:
+        """How many messages may be submitted now: 0 unless bound as a sender."""
+        if self.state is not State.BOUND or self._mode == "receiver":
             return 0
         return self._limits.window - len(self._submits)
 
-    def submit(self, message: SubmitSm, now: float) -> int:
+    @property
+    def under_way(self) -> int:
+        """How many messages wait for their response."""
+        return len(self._submits)
+
+    def submit(self, message: SubmitSm | DataSm, now: float, about: Any = None) -> int:
         """Send a message and return its sequence number, which replaces the one it has.
 
-        One of `Submitted`, `SubmitFailed` and `ResponseLost` follows. UnencodablePdu if a field
-        does not fit: then nothing was sent.
+        One of `Submitted`, `SubmitFailed` and `ResponseLost` follows, with `about` in it.
+        UnencodablePdu if a field does not fit: then nothing was sent.
         """
-        self._require(State.BOUND, "submit")
-        if self.free(now) <= 0:
-            raise LocalProtocolError("the window is full or the SMSC is throttling")
+        if self.free <= 0:
+            self._require(State.BOUND, "submit")
+            raise LocalProtocolError("the window is full, or the bind is a receiver")
+        octets = codec.encode(message)
         sequence = self._next_sequence()
-        self._to_send.append(codec.encode(message._replace(sequence=sequence)))
-        self._submits[sequence] = now + self._limits.response_timeout_s
+        self._to_send.append(_numbered(octets, sequence))
+        self._submits[sequence] = (now + self._limits.response_timeout_s, about)
         return sequence
 
-    def answer(self, sequence: int, status: int) -> None:
-        """Answer a MoReceived or ReceiptReceived; nothing if its answer left already."""
+    def answer(self, sequence: int, status: int) -> bool:
+        """Answer a MoReceived or ReceiptReceived; False if it was answered, or nobody is there."""
         waiting = self._unanswered.pop(sequence, None)
-        if waiting is not None and self.state is not State.CLOSED:
-            response = DeliverSmResp if waiting[0] is DeliverSm else DataSmResp
-            self._send(response(sequence, status))
+        if waiting is None or self.state is State.CLOSED:
+            return False
+        self._to_send.append(_numbered(_blank_response(waiting[0], status), sequence))
+        return True
 
     def unbind(self, now: float) -> None:
         """Say goodbye: `Closed` follows. Responses still under way are waited for no longer."""
@@ -196,16 +166,14 @@ class Session:
         """When `expire` is to be called next, at the latest."""
         if self.state is State.CLOSED:
             return None
-        deadlines = [deadline for deadline in (self._enquire_at,) if deadline is not None]
+        deadline = self._enquire_at
         if self._control is not None:
-            deadlines.append(self._control[1])
+            deadline = min(deadline, self._control[1])
         if self._submits:
-            deadlines.append(next(iter(self._submits.values())))
+            deadline = min(deadline, next(iter(self._submits.values()))[0])
         if self._unanswered:
-            deadlines.append(next(iter(self._unanswered.values()))[1])
-        if self._paused_until != float("-inf"):
-            deadlines.append(self._paused_until)
-        return min(deadlines, default=None)
+            deadline = min(deadline, next(iter(self._unanswered.values()))[1])
+        return None if deadline == _NEVER else deadline
 
     # ---- what happens
 
@@ -213,7 +181,7 @@ class Session:
         """Take in what arrived; the events it causes, in order."""
         events: list[Event] = []
         found, self._buffer, broken = codec.cut(self._buffer + data if self._buffer else data)
-        if found and self.state is State.BOUND and self._enquire_at is not None:
+        if found and self._enquire_at != _NEVER:
             self._enquire_at = now + self._limits.enquire_link_s
         for octets in found:
             if self.state is State.CLOSED:
@@ -233,30 +201,26 @@ class Session:
     def expire(self, now: float) -> list[Event]:
         """Do what is due: lost responses, late MO answers, enquire_link, silence of the SMSC."""
         events: list[Event] = []
-        while self._submits:
-            sequence, deadline = next(iter(self._submits.items()))
-            if deadline > now:
-                break
-            del self._submits[sequence]
-            events.append(ResponseLost(sequence))
+        self._expire_submits(now, events)
         while self._unanswered:
             sequence, (_, deadline) = next(iter(self._unanswered.items()))
             if deadline > now:
                 break
             self.answer(sequence, self._limits.mo_retry_status)
-        if now >= self._paused_until:
-            self._paused_until = float("-inf")
         if self._control is not None and self._control[1] <= now:
             self._close(Cause.NO_ANSWER, f"no answer while {self.state.value}", events)
-        elif self._enquire_at is not None and self._enquire_at <= now:
-            self._enquire_at = None
+        elif self.state is State.BOUND and self._lost_in_a_row >= self._stall:
+            why = f"no response to {self._lost_in_a_row} messages in a row"
+            self._close(Cause.STALLED, why, events)
+        elif self._enquire_at <= now:
+            self._enquire_at = _NEVER
             self._request(EnquireLink(0), now)
         return events
 
-    def connection_lost(self) -> list[Event]:
+    def connection_lost(self, why: str = "connection lost") -> list[Event]:
         """The connection is gone: `ResponseLost` for all that was under way, then `Closed`."""
         events: list[Event] = []
-        self._close(Cause.CONNECTION_LOST, "connection lost", events)
+        self._close(Cause.CONNECTION_LOST, why, events)
         return events
 
     # ---- PDUs, one method each
@@ -274,54 +238,74 @@ class Session:
             why = f"bind refused: {status_name(received.status)}"
             self._close(Cause.BIND_REFUSED, why, events)
 
-    def _receive_submit_resp(self, received: SubmitSmResp, now: float, events: list[Event]) -> None:
-        if self._submits.pop(received.sequence, None) is None:
-            why = f"submit_sm_resp (sequence {received.sequence}) unasked for or too late"
-            events.append(Malformed(why))
-        elif received.status == Status.ROK:
-            self._pause_s = _FIRST_PAUSE_S
+    def _receive_submit_resp(
+        self, received: SubmitSmResp | DataSmResp, _now: float, events: list[Event]
+    ) -> None:
+        sequence, status = received.sequence, received.status
+        waiting = self._submits.pop(sequence, None)
+        if waiting is None:
+            self._receive_late(received, events)
+            return
+        self._lost_in_a_row = 0
+        if status == Status.ROK:
             message_id = receipts.normal_id(received.message_id, "response", self._id_form)
-            events.append(Submitted(received.sequence, message_id))
+            events.append(Submitted(sequence, message_id, waiting[1]))
         else:
-            self._submit_failed(received.sequence, received.status, now, events)
+            events.append(SubmitFailed(sequence, status, waiting[1]))
 
-    def _submit_failed(self, sequence: int, status: int, now: float, events: list[Event]) -> None:
-        # A window's worth of refusals arrives together: they are one reason to slow down.
-        if status in THROTTLING and now >= self._paused_until:
-            self._paused_until = now + self._pause_s
-            self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
-        events.append(SubmitFailed(sequence, status))
+    def _receive_late(self, received: SubmitSmResp | DataSmResp, events: list[Event]) -> None:
+        sequence = received.sequence
+        if sequence not in self._late:
+            name = type(received).__name__
+            events.append(Malformed(f"{name} (sequence {sequence}) unasked for"))
+            return
+        self._lost_in_a_row = 0
+        message_id = receipts.normal_id(received.message_id, "response", self._id_form)
+        about = self._late.pop(sequence)
+        events.append(ResponseLate(sequence, received.status, message_id, about))
 
     def _receive_message(
         self, received: DeliverSm | DataSm, now: float, events: list[Event]
     ) -> None:
         sequence = received.sequence
-        response = DeliverSmResp if isinstance(received, DeliverSm) else DataSmResp
-        if self.state not in (State.BOUND, State.UNBINDING):
-            self._send(response(sequence, Status.RINVBNDSTS))
-            events.append(Malformed("a message before the bind"))
-            return
-        if sequence in self._unanswered:
-            self._send(response(sequence, self._limits.mo_retry_status))
-            events.append(Malformed(f"sequence {sequence} used twice before it was answered"))
-            return
-        if self.state is State.UNBINDING or len(self._unanswered) >= _MAX_UNANSWERED:
-            self._send(response(sequence, self._limits.mo_retry_status))
+        if (
+            self.state is not State.BOUND
+            or self._mode == "transmitter"
+            or sequence in self._unanswered
+            or len(self._unanswered) >= _MAX_UNANSWERED
+        ):
+            self._refuse_message(received, events)
             return
         event: Event = MoReceived(sequence, received)
-        if receipts.is_receipt(received):
+        if (received.esm_class or received.tlvs) and receipts.is_receipt(received):
             try:
-                event = ReceiptReceived(
-                    sequence, receipts.parse(received, self._id_form, self._zone)
-                )
+                receipt = receipts.parse(received, self._id_form, self._zone)
             except receipts.UnreadableReceipt as error:
                 # Accepted: refused it would come again, no more readable than before.
-                self._send(response(sequence, Status.ROK))
+                self._respond(received, Status.ROK)
                 events.append(Malformed(str(error)))
                 return
+            event = ReceiptReceived(sequence, receipt)
         deadline = now + self._limits.mo_response_deadline_s
-        self._unanswered[sequence] = (type(received), deadline)
+        self._unanswered[sequence] = (type(received).__name__, deadline)
         events.append(event)
+
+    def _refuse_message(self, received: DeliverSm | DataSm, events: list[Event]) -> None:
+        if self.state not in (State.BOUND, State.UNBINDING):
+            self._respond(received, Status.RINVBNDSTS)
+            events.append(Malformed("a message before the bind"))
+        elif self._mode == "transmitter":
+            self._respond(received, Status.RINVBNDSTS)
+            events.append(Malformed("a message to a transmitter"))
+        else:
+            self._respond(received, self._limits.mo_retry_status)
+            if received.sequence in self._unanswered:
+                why = f"sequence {received.sequence} used twice before it was answered"
+                events.append(Malformed(why))
+
+    def _respond(self, received: DeliverSm | DataSm, status: int) -> None:
+        octets = _blank_response(type(received).__name__, status)
+        self._to_send.append(_numbered(octets, received.sequence))
 
     def _receive_enquire_link(
         self, received: EnquireLink, _now: float, _events: list[Event]
@@ -354,8 +338,10 @@ class Session:
             events.append(Malformed(f"unbind_resp (sequence {received.sequence}) unasked for"))
 
     def _receive_generic_nack(self, received: GenericNack, now: float, events: list[Event]) -> None:
-        if self._submits.pop(received.sequence, None) is not None:
-            self._submit_failed(received.sequence, received.status, now, events)
+        waiting = self._submits.pop(received.sequence, None)
+        if waiting is not None:
+            self._lost_in_a_row = 0
+            events.append(SubmitFailed(received.sequence, received.status, waiting[1]))
         elif not self._answers_control(received.sequence):
             why = f"generic_nack {status_name(received.status)} (sequence {received.sequence})"
             events.append(Malformed(f"{why} of nothing we sent"))
@@ -388,8 +374,9 @@ class Session:
 
     def _refuse_malformed(self, malformed: codec.MalformedPdu, events: list[Event]) -> None:
         events.append(Malformed(str(malformed)))
-        if malformed.is_response and self._submits.pop(malformed.sequence, None) is not None:
-            events.append(ResponseLost(malformed.sequence))
+        waiting = self._submits.pop(malformed.sequence, None) if malformed.is_response else None
+        if waiting is not None:
+            events.append(ResponseLost(malformed.sequence, waiting[1]))
         refusal = codec.refusal(malformed.command_id, malformed.sequence, malformed.status)
         if refusal is not None:
             self._send(refusal)
@@ -407,9 +394,21 @@ class Session:
 
     def _next_sequence(self) -> int:
         self._sequence = self._sequence % _MAX_SEQUENCE + 1
-        while self._sequence in self._submits:
+        while self._sequence in self._submits or self._sequence in self._late:
             self._sequence = self._sequence % _MAX_SEQUENCE + 1
         return self._sequence
+
+    def _expire_submits(self, now: float, events: list[Event]) -> None:
+        while self._submits:
+            sequence, (deadline, about) = next(iter(self._submits.items()))
+            if deadline > now:
+                return
+            del self._submits[sequence]
+            self._lost_in_a_row += 1
+            self._late[sequence] = about
+            if len(self._late) > _MAX_LATE:
+                del self._late[next(iter(self._late))]
+            events.append(ResponseLost(sequence, about))
 
     def _require(self, state: State, verb: str) -> None:
         if self.state is not state:
@@ -422,17 +421,31 @@ class Session:
         if self.state is State.CLOSED:
             return
         self._move(cause)
-        events.extend(ResponseLost(sequence) for sequence in self._submits)
+        events.extend(ResponseLost(seq, about) for seq, (_, about) in self._submits.items())
         self._submits.clear()
+        self._late.clear()
         self._unanswered.clear()
-        self._control = self._enquire_at = None
+        self._control, self._enquire_at = None, _NEVER
         self._buffer = b""
         events.append(Closed(why))
+
+
+def _numbered(octets: bytes, sequence: int) -> bytes:
+    """Put a sequence number into an encoded PDU, which is cheaper than to encode it again."""
+    return octets[:12] + _SEQUENCE.pack(sequence) + octets[16:]
+
+
+@lru_cache(maxsize=64)
+def _blank_response(received: str, status: int) -> bytes:
+    """Return the response to a command of this name, with sequence number 0."""
+    response = DataSmResp if received == "DataSm" else DeliverSmResp
+    return codec.encode(response(0, status))
 
 
 _RECEIVERS: Final[dict[type[Pdu], Callable[[Session, Any, float, list[Event]], None]]] = {
     BindResp: Session._receive_bind_resp,
     SubmitSmResp: Session._receive_submit_resp,
+    DataSmResp: Session._receive_submit_resp,
     DeliverSm: Session._receive_message,
     DataSm: Session._receive_message,
     EnquireLink: Session._receive_enquire_link,
@@ -445,5 +458,4 @@ _RECEIVERS: Final[dict[type[Pdu], Callable[[Session, Any, float, list[Event]], N
     Outbind: Session._receive_unwanted,
     SubmitSm: Session._receive_unwanted,
     DeliverSmResp: Session._receive_stray_resp,
-    DataSmResp: Session._receive_stray_resp,
 }

@@ -1,4 +1,4 @@
-"""The simulator's HTTP port: put MOs in, read MTs out.
+"""The simulator's HTTP port: put MOs in, read MTs out, say what goes wrong.
 
 `POST /mo` with JSON `{"from": NUMBER, "to": SHORT_CODE, "text": TEXT}` queues a subscriber's
 message and answers 202 `{"mo_id", "parts"}`. Optional: `"data_coding"` 0, 1, 3, 8 or 15 (else 0 if
@@ -14,7 +14,16 @@ form; left out: to all) after the N-th:
 empty after S seconds (60 at most).
 
 `GET /state` tells who is bound and counts: `{"binds": [{"mode", "peer", "since"}], "counts": {...},
-"last": N, "waiting": N}`; `last` is the `since` from which only what comes next is listed.
+"last": N, "waiting": N, "undelivered": N}`; `last` is the `since` from which only what comes next
+is listed.
+
+`GET /rules` lists the rules in force, each with its `id`, how many occasions it `met` and how often
+it was `used`. `POST /rules` with a rule as in a script's `[[rule]]`, or a list of them, puts them
+behind those in force and answers 201 `{"ids": [...]}`; a rule `"on": "now"` is done at once and has
+no id. `DELETE /rules` ends them all, `DELETE /rules?id=N` one: `{"removed": N}`.
+
+`GET /script` shows the whole script in force; `POST /script` with `{"seed", "smsc", "receipt",
+"rule": [...]}`, all as in a file and each left out as by default, takes its place.
 
 Errors: a 4xx or 503 with `{"error": SENTENCE}`.
 """
@@ -25,7 +34,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
@@ -34,10 +43,16 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from smpp import text
 from smpp.commands import status_name
-from smpp.smsc import Mt, Smsc
+from smpp.smsc_mailbox import Mt
+from smpp.smsc_rules import BadScript, parse_rule, parse_script
+from smpp.smsc_stage import Mo
+
+if TYPE_CHECKING:
+    from smpp.simulator import RunningSmsc
 
 LONGEST_BODY: Final = 65_536
 LONGEST_WAIT_S: Final = 60.0
+T = TypeVar("T")
 _ADDRESS = re.compile(r"\+?[0-9A-Za-z]{1,20}")
 _LONG_MESSAGES: Final = ("udh8", "udh16", "sar", "payload")
 _CODECS: Final = {1: "ascii", 3: "latin-1", 15: "gb18030"}
@@ -55,7 +70,7 @@ class Refused(Exception):
 class SimulatorSite(Site):
     """Serves the API of this module's docstring."""
 
-    def __init__(self, smsc: Smsc) -> None:
+    def __init__(self, smsc: RunningSmsc) -> None:
         super().__init__(_Api(smsc))
 
     def log(self, request: Any) -> None:
@@ -65,7 +80,7 @@ class SimulatorSite(Site):
 class _Api(Resource):
     isLeaf = True
 
-    def __init__(self, smsc: Smsc) -> None:
+    def __init__(self, smsc: RunningSmsc) -> None:
         super().__init__()
         self._smsc = smsc
         self._references = 0
@@ -76,6 +91,11 @@ class _Api(Resource):
             (b"POST", b"/mo"): self._post_mo,
             (b"GET", b"/mt"): self._get_mt,
             (b"GET", b"/state"): self._get_state,
+            (b"GET", b"/rules"): self._get_rules,
+            (b"POST", b"/rules"): self._post_rules,
+            (b"DELETE", b"/rules"): self._delete_rules,
+            (b"GET", b"/script"): self._get_script,
+            (b"POST", b"/script"): self._post_script,
         }
         request.setHeader(b"content-type", b"application/json; charset=utf-8")
         try:
@@ -88,20 +108,22 @@ class _Api(Resource):
     # ---- POST /mo
 
     def _post_mo(self, request: Request) -> Any:
-        asked = _body(request)
+        asked = _object(request)
         source, destination = _address(asked, "from"), _address(asked, "to")
         segments = self._segments(asked)
-        if self._smsc.waiting + len(segments) > self._smsc.kept:
-            raise Refused(503, f"{self._smsc.waiting} messages wait for a bind already")
+        core = self._smsc.core
+        if core.waiting + len(segments) > core.kept:
+            raise Refused(503, f"{core.waiting} messages wait for a bind already")
         mo = self._smsc.put_mo(source, destination, segments)
         answer = {"mo_id": mo.mo_id, "parts": len(segments)}
         if _argument(request, "wait", "0") in ("", "0"):
             request.setResponseCode(202)
             return _json(answer)
+        return self._when_answered(request, mo, answer)
+
+    def _when_answered(self, request: Request, mo: Mo, answer: dict[str, Any]) -> Any:
         if mo.open_parts == 0:
             return _json(answer | _status(mo.status))
-        answered: Deferred[int] = Deferred(mo.answered.remove)
-        mo.answered.append(answered)
 
         def finish(status: int | None) -> None:
             if status is None:
@@ -110,7 +132,7 @@ class _Api(Resource):
             else:
                 _finish(request, answer | _status(status))
 
-        self._wait(request, answered, LONGEST_WAIT_S, finish)
+        self._wait(request, self._smsc.answered(mo), LONGEST_WAIT_S, finish)
         return NOT_DONE_YET
 
     def _segments(self, asked: dict[str, Any]) -> tuple[text.Segment, ...]:
@@ -148,19 +170,62 @@ class _Api(Resource):
         return found
 
     def _get_state(self, _request: Request) -> bytes:
-        smsc = self._smsc
+        core = self._smsc.core
         binds = [
-            {
-                "mode": connection.mode,
-                "peer": connection.peer,
-                "since": connection.since.isoformat(),
-            }
-            for connection in smsc.binds
+            {"mode": link.mode, "peer": link.peer, "since": link.since.isoformat()}
+            for link in core.binds
         ]
-        last = smsc.counts["mt"]
         return _json(
-            {"binds": binds, "counts": dict(smsc.counts), "last": last, "waiting": smsc.waiting}
+            {
+                "binds": binds,
+                "counts": dict(core.stage.counts),
+                "last": core.mailbox.last,
+                "waiting": core.waiting,
+                "undelivered": core.undelivered,
+            }
         )
+
+    # ---- the script
+
+    def _get_rules(self, _request: Request) -> bytes:
+        return _json(
+            [
+                {"id": one.rule_id, **asdict(one.rule), "met": one.met, "used": one.used}
+                for one in self._smsc.core.stage.rules
+            ]
+        )
+
+    def _post_rules(self, request: Request) -> bytes:
+        asked = _body(request)
+        base = self._smsc.core.stage.receipt
+        asked = asked if isinstance(asked, list) else [asked]
+        rules = _accepted(lambda: [parse_rule(raw, base) for raw in asked])
+        request.setResponseCode(201)
+        return _json({"ids": self._smsc.follow(*rules)})
+
+    def _delete_rules(self, request: Request) -> bytes:
+        wanted = _argument(request, "id", "")
+        rule_id = int(_number(request, "id")) if wanted else None
+        removed = self._smsc.core.stage.rules.remove(rule_id)
+        if rule_id is not None and not removed:
+            raise Refused(404, f"there is no rule {rule_id}")
+        return _json({"removed": removed})
+
+    def _get_script(self, _request: Request) -> bytes:
+        stage = self._smsc.core.stage
+        return _json(
+            {
+                "seed": stage.seed,
+                "smsc": asdict(stage.profile),
+                "receipt": asdict(stage.receipt),
+                "rule": [asdict(one.rule) for one in stage.rules],
+            }
+        )
+
+    def _post_script(self, request: Request) -> bytes:
+        asked = _object(request)
+        self._smsc.core.stage.play(_accepted(lambda: parse_script(asked)))
+        return self._get_script(request)
 
     # ---- waiting
 
@@ -206,20 +271,31 @@ def _found(
         return route
     if any(path == request.path for _, path in routes):
         raise Refused(405, f"{request.path.decode('latin-1')} does not take this method")
-    raise Refused(404, "there are POST /mo, GET /mt and GET /state")
+    raise Refused(404, "there are POST /mo, GET /mt, GET /state, /rules and /script")
 
 
-def _body(request: Request) -> dict[str, Any]:
+def _accepted(parse: Callable[[], T]) -> T:
+    try:
+        return parse()
+    except BadScript as bad:
+        raise Refused(400, "; ".join(bad.errors)) from None
+
+
+def _object(request: Request) -> dict[str, Any]:
+    body = _body(request)
+    if not isinstance(body, dict):
+        raise Refused(400, "the body is to be a JSON object")
+    return body
+
+
+def _body(request: Request) -> Any:
     octets = request.content.read(LONGEST_BODY + 1) if request.content else b""
     if len(octets) > LONGEST_BODY:
         raise Refused(413, f"a body of more than {LONGEST_BODY} octets")
     try:
-        body = json.loads(octets.decode("utf-8"))
-    except ValueError as error:
+        return json.loads(octets.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
         raise Refused(400, f"the body is no JSON: {error}") from None
-    if not isinstance(body, dict):
-        raise Refused(400, "the body is to be a JSON object")
-    return body
 
 
 def _address(asked: dict[str, Any], key: str) -> str:

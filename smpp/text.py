@@ -7,8 +7,9 @@ Seven-bit text travels one septet an octet, as SMSCs take it over SMPP.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final, Literal
 
 from smpp.commands import DataSm, DeliverSm, SubmitSm, Tag, Tlvs, tlv
@@ -261,6 +262,18 @@ def _sane(reference: int, total: int, number: int) -> Part | None:
     return Part(reference, total, number) if 1 < total <= 255 and 1 <= number <= total else None
 
 
+def join_text(parts: Sequence[tuple[int, bytes]], alphabet: Alphabet = "gsm7") -> str:
+    """Return the text of parts in their order, each with its data_coding.
+
+    Parts of one coding are decoded together: a surrogate pair, or an escape and its character, that
+    the sender cut in two is whole again.
+    """
+    runs = groupby(parts, lambda part: part[0])
+    return "".join(
+        decode_text(coding, b"".join(octets for _, octets in run), alphabet) for coding, run in runs
+    )
+
+
 _Key = tuple[str, str, int, int]
 
 
@@ -363,10 +376,6 @@ class Parts:
         source, destination, _, total = key
         parts = [waiting.parts[number] for number in sorted(waiting.parts)]
         octets = b"".join(octets for _, octets in parts)
-        if len({coding for coding, _ in parts}) == 1:
-            # Together, so that a pair another sender cut in two is whole again.
-            text = decode_text(parts[0][0], octets, self._alphabet)
-        else:
-            text = "".join(decode_text(coding, octets, self._alphabet) for coding, octets in parts)
+        text = join_text(parts, self._alphabet)
         missing = total - len(parts)
         return Joined(source, destination, text, octets, parts[0][0], missing, key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 
 from sqlalchemy import Connection
 
@@ -21,7 +22,9 @@ ANSWER_VALID = timedelta(hours=6)
 class Incoming:
     """An MO as plain values. `order_id` and `mt_id` are those of what it may cause.
 
-    `silent` says why its source must not be answered: it is no mobile number, or ours.
+    `silent` says why its source must not be answered: it is no mobile number, or the text is ours.
+    `digest` is of its octets, `message_id` the SMSC's own; `missing` counts parts that never came,
+    and `in_parts` says that it was in parts at all.
     """
 
     mo_id: str
@@ -32,27 +35,55 @@ class Incoming:
     destination: str
     text: str
     received_at: datetime
+    digest: str
+    message_id: str | None = None
     silent: str | None = None
+    in_parts: bool = False
+    missing: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class LookedUp:
-    """What the catalogue and the operator said of the codes or words of an MO."""
+    """What the catalogue and the operator said of the codes or words of an MO.
+
+    `quote` is of the tone, or of the ring-back function when that is what it is about; `found` are
+    the songs of a search, or of the directory of `owner`.
+    """
 
     tone: Tone | None = None
     quote: Quote | None = None
     nearest: tuple[Tone, ...] = ()
     found: tuple[Tone, ...] = ()
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Settings for answers: `line` is the access number, `sender` empty for the short code."""
+    """Settings for answers: `line` is the access number, `sender` empty for the short code.
+
+    `calls_back`: whether somebody places the calls that ST asks for.
+    """
 
     limits: orders.Limits
     confirm_ttl_min: int
     line: str
     sender: str = ""
+    calls_back: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What is the same for every MO; the store process is given it once, and knows it by `key`."""
+
+    key: str
+    rules: Rules
+    texts: Texts
+
+    @classmethod
+    def of(cls, rules: Rules, texts: Texts) -> Terms:
+        """Return the terms of these rules and texts."""
+        said = repr((rules, texts.signature, sorted(texts.templates.items())))
+        return cls(sha256(said.encode()).hexdigest()[:32], rules, texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +105,18 @@ class Turn:
     incoming: Incoming
     intent: Intent
     known: LookedUp
-    rules: Rules
-    texts: Texts
+    terms: Terms
     now: datetime
+
+    @property
+    def rules(self) -> Rules:
+        """The settings for answers."""
+        return self.terms.rules
+
+    @property
+    def texts(self) -> Texts:
+        """What subscribers read."""
+        return self.terms.texts
 
     @property
     def msisdn(self) -> str:
@@ -93,6 +133,17 @@ class Turn:
     def say_list(self, name: str, items: Iterable[Mapping[str, str]], **values: str) -> Reply:
         """Return the reply of a list."""
         text = self.texts.fill_list(name, tuple(items), line=self.rules.line, **values)
+        return Reply(name, text, self.now + ANSWER_VALID)
+
+    def say_page(self, name: str, items: Iterable[Mapping[str, str]], page: int) -> Reply | None:
+        """Return the reply of a list's page (from 1); None: the list is not that long."""
+        left = tuple(items)
+        for number in range(1, page + 1):
+            if not left:
+                return None
+            following = str(number + 1)
+            text, shown = self.texts.fit_list(name, left, line=self.rules.line, page=following)
+            left = left[max(shown, 1) :]
         return Reply(name, text, self.now + ANSWER_VALID)
 
     def record(self, kind: str, detail: dict[str, object]) -> None:

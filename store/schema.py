@@ -19,12 +19,14 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -74,6 +76,7 @@ tone = Table(
     Column("sound", String(200), nullable=False),  # stem below the sounds folder
     Column("duration_ms", Integer, nullable=False),
     Column("title_sound", String(200)),  # stem below the sounds folder
+    Column("spelling", Text, nullable=False),  # in pinyin, see catalog.pinyin
     Column("changed_at", Instant, nullable=False),
 )
 
@@ -252,6 +255,33 @@ event = Table(
     Index(None, "msisdn", "at"),
 )
 
+# ---------------------------------------------------------------- calls that we owe
+
+CALLBACK_OPEN = text("state IN ('due', 'calling')")
+"""Of callbacks. A number has one of these at most."""
+
+callback = Table(
+    "callback",
+    metadata,
+    Column("callback_id", String(32), primary_key=True),
+    Column("msisdn", String(13), nullable=False),
+    Column("tone_code", String(8), nullable=False),
+    Column("asked_by", String(10), nullable=False),  # sms, web, staff
+    Column("mo_id", String(32)),
+    # due, calling, answered, busy, no_answer, failed, expired, unknown
+    Column("state", String(10), nullable=False),
+    Column("reason", String(40)),
+    Column("asked_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("called_at", Instant),
+    Column("ended_at", Instant),
+    Column("claimed_by", String(64)),
+    Column("claimed_until", Instant),
+    Index(None, "msisdn", "asked_at"),
+)
+Index("uq_callback_open", callback.c.msisdn, unique=True,
+      sqlite_where=CALLBACK_OPEN, postgresql_where=CALLBACK_OPEN)  # fmt: skip
+
 # ---------------------------------------------------------------- messages
 
 mo = Table(
@@ -262,14 +292,52 @@ mo = Table(
     Column("msisdn", String(13), nullable=False),  # as it came when it is no mobile
     Column("destination", String(21), nullable=False),
     Column("text", Text, nullable=False),
+    Column("digest", String(32), nullable=False),  # of the octets as they came
+    Column("message_id", String(64)),  # the SMSC's own, if it gives one
     Column("intent", String(20), nullable=False),
     Column("outcome", String(40), nullable=False),
     Column("received_at", Instant, nullable=False),
+    Column("missing_parts", Integer, nullable=False, server_default="0"),
+    Column("responded", Boolean, nullable=False, server_default=false()),  # known to have left
     Column("repeated", Integer, nullable=False, server_default="0"),
     Index(None, "msisdn", "received_at"),
 )
 
-WAITING = text("state IN ('due', 'claimed')")
+LONG_MO_OPEN = text("state = 'open'")
+"""Of messages in parts: a number has one such with a reference."""
+
+long_mo = Table(
+    "long_mo",
+    metadata,
+    Column("mo_id", String(32), primary_key=True),  # of the MO that its parts make
+    Column("smsc", String(40), nullable=False),
+    Column("msisdn", String(13), nullable=False),
+    Column("destination", String(21), nullable=False),
+    Column("reference", Integer, nullable=False),
+    Column("total", Integer, nullable=False),
+    Column("alphabet", String(8), nullable=False),
+    Column("state", String(10), nullable=False),  # open, given_up (not answered yet), answered
+    Column("began_at", Instant, nullable=False),
+    Column("until", Instant, nullable=False),  # not waited for, not remembered, longer than this
+    Index(None, "msisdn", "reference"),
+    Index(None, "until"),
+)
+Index("uq_long_mo_open", long_mo.c.msisdn, long_mo.c.destination, long_mo.c.reference,
+      long_mo.c.total, unique=True, sqlite_where=LONG_MO_OPEN,
+      postgresql_where=LONG_MO_OPEN)  # fmt: skip
+
+mo_part = Table(
+    "mo_part",
+    metadata,
+    Column("mo_id", ForeignKey("long_mo.mo_id"), primary_key=True),
+    Column("part", Integer, primary_key=True),  # 1, 2, ...
+    Column("data_coding", Integer, nullable=False),
+    Column("octets", LargeBinary, nullable=False),
+    Column("received_at", Instant, nullable=False),
+)
+
+DUE = text("state = 'due'")
+CLAIMED = text("state = 'claimed'")
 """Of messages. A partial index serves only what repeats its condition, word for word."""
 
 outbox = Table(
@@ -285,8 +353,12 @@ outbox = Table(
     Column("order_id", String(32)),
     Column("call_id", String(32)),
     Column("mo_id", String(32)),
-    Column("state", String(10), nullable=False),  # due, claimed, sent, delivered, failed, dropped
-    Column("reason", String(40)),  # why it was dropped or failed
+    # due, claimed, sent, delivered, unknown (no receipt came), failed, dropped
+    Column("state", String(10), nullable=False),
+    Column("reason", String(40)),  # why it was dropped or failed, or waits for another attempt
+    Column("reference", Integer),  # ties the parts of a long text together
+    Column("parts", Integer),  # how many it was cut into, if they could not all be sent at once
+    Column("smsc", String(40)),  # which has some of them: no other may send the rest
     Column("created_at", Instant, nullable=False),
     Column("due_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False),
@@ -296,9 +368,23 @@ outbox = Table(
     Column("claimed_by", String(64)),
     Column("claimed_until", Instant),
     Index(None, "msisdn", "created_at"),
-    Index("ix_outbox_waiting", "message_class", "state", "due_at", "mt_id",
-          sqlite_where=WAITING, postgresql_where=WAITING),
+    Index("ix_outbox_due", "message_class", "due_at", "mt_id",
+          sqlite_where=DUE, postgresql_where=DUE),
+    Index("ix_outbox_claimed", "claimed_by", sqlite_where=CLAIMED, postgresql_where=CLAIMED),
 )  # fmt: skip
+
+queue_level = Table(
+    "queue_level",
+    metadata,
+    Column("message_class", String(8), primary_key=True),
+    Column("waiting", Integer, nullable=False),
+    Column("oldest_due_at", Instant),
+    Column("is_full", Boolean, nullable=False),
+    Column("measured_at", Instant, nullable=False),
+)
+
+UNHEARD = text("(receipt_state IS NULL OR receipt_state IN ('ACCEPTD', 'ENROUTE', 'UNKNOWN'))")
+"""Of parts whose fate no receipt has told yet, for their partial index."""
 
 outbox_part = Table(
     "outbox_part",
@@ -310,7 +396,9 @@ outbox_part = Table(
     Column("submitted_at", Instant, nullable=False),
     Column("receipt_state", String(10)),
     Index(None, "smsc", "message_id"),
-)
+    Index("ix_outbox_part_unheard", "smsc", "submitted_at",
+          sqlite_where=UNHEARD, postgresql_where=UNHEARD),
+)  # fmt: skip
 
 receipt = Table(
     "receipt",
@@ -321,5 +409,6 @@ receipt = Table(
     Column("state", String(10), nullable=False),
     Column("error", String(10), nullable=False),
     Column("received_at", Instant, nullable=False),
+    Column("last_at", Instant, nullable=False),  # when it was repeated last
     UniqueConstraint("smsc", "message_id", "state"),
 )

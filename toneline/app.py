@@ -6,37 +6,49 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
 import structlog
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.endpoints import TCP4ClientEndpoint, serverFromString
+from twisted.internet.endpoints import serverFromString
 from twisted.internet.task import deferLater
 from twisted.web.server import Site
 
 from catalog.current import CurrentCatalogue
-from config.settings import Settings, Smsc, parse_hours, zone
+from config.settings import Settings, Smsc, parse_hours, service_senders, zone
+from ivr.ami import AmiAccess, Session
+from ivr.ami_connection import AmiConnection
+from ivr.ami_link import AmiLink
 from ivr.fingerprints import Fingerprints
 from ivr.line import Line, refuse_call, take_call
+from ivr.originate import CallbackService
 from ivr.service import VoiceService
+from ordering.callbacks import OUTCOMES
 from ordering.contact import ContactPolicy
 from ordering.orders import Limits
+from ordering.outbox import CLASSES
 from ordering.provisioning import LocalOperator
 from scheduler.service import SchedulerService
-from scheduler.timetable import TIMETABLE
+from scheduler.timetable import Duty, timetable
 from smpp.esme import EsmeService
 from smpp.mo import MoService
+from smpp.mo_upkeep import MoUpkeep
 from smpp.mt import MtService
+from smpp.pool import SmscPool, member_of
+from smpp.retry import OnLost
 from smpp.simulator import SimulatorService
+from smpp.smsc_rules import Script
 from smpp.turn import Rules
 from store.client import StoreClient
 from store.service import StoreService
 from toneline.addresses import client_address
 from toneline.health import Console, Figures, HealthWord
 from toneline.prepare import Prepared
+from toneline.smscs import endpoint_of, show
 
 log = structlog.get_logger()
 
@@ -45,14 +57,17 @@ SERVICES = ("voice", "sms", "scheduler", "console")
 STORE_MODULES = (
     "catalog.snapshot",
     "catalog.tones",
+    "ordering.callbacks",
     "ordering.contact",
     "ordering.delivery",
     "ordering.orders",
     "ordering.outbox",
     "ordering.provisioning",
+    "ordering.receipts",
     "ordering.records",
     "scheduler.jobs",
     "smpp.answers",
+    "smpp.parts",
 )
 """Whose functions the store process may run; it imports them before it is asked for any."""
 
@@ -84,6 +99,7 @@ class App:
     parts: tuple[Part, ...]
     voice: VoiceService | None
     drain_s: float
+    callbacks: CallbackService | None = None
 
     async def start(self) -> None:
         """Start one after the other; raises what kept one from working."""
@@ -93,7 +109,12 @@ class App:
                 await part.works()
 
     async def drain(self) -> None:
-        """Take no new call and let the running ones end, `drain_s` at most."""
+        """Take no new call and let the running ones end, `drain_s` at most.
+
+        Before that, whoever is being called back gets the line that he answers.
+        """
+        if self.callbacks is not None and self.callbacks.running:
+            await self.callbacks.drain(self.drain_s)
         if self.voice is not None and self.voice.running:
             cut = await self.voice.drain(self.drain_s)
             log.info("drained", cut=cut)
@@ -129,7 +150,7 @@ def build(prepared: Prepared, chosen: Sequence[str], reactor: Any) -> App:
         Part("database", database, lambda: _database_word(database)),
         Part("catalogue", catalogue, catalogue.health),
     ]
-    voice = None
+    voice = callbacks = None
     if "sms" in chosen:
         parts += _sms(base)
     if "scheduler" in chosen:
@@ -137,9 +158,13 @@ def build(prepared: Prepared, chosen: Sequence[str], reactor: Any) -> App:
     if "voice" in chosen:
         voice = _voice(base)
         parts.append(Part("voice", voice, voice.health, voice.bound))
+        if settings.ami.enabled:
+            callbacks = _callbacks(base)
+            # Asterisk's manager may be away without keeping callers from the line.
+            parts.append(Part("callbacks", callbacks, callbacks.health))
     if "console" in chosen:
         parts.append(_console(base, parts))
-    return App(tuple(parts), voice, settings.agi.drain_s)
+    return App(tuple(parts), voice, settings.agi.drain_s, callbacks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,17 +228,50 @@ def _voice(base: _Base) -> VoiceService:
     return voice
 
 
+def _callbacks(base: _Base) -> CallbackService:
+    ami = base.settings.ami
+    access = AmiAccess(ami.host, ami.port, ami.username, ami.secret)
+    link = AmiLink(
+        lambda on_event, on_lost: AmiConnection(
+            base.reactor, partial(Session, access), on_event, on_lost
+        ),
+        base.reactor,
+        f"{ami.host}:{ami.port}",
+    )
+    service = CallbackService(
+        base.database,
+        link,
+        ami,
+        base.reactor,
+        line=base.settings.line.access_numbers[0],
+        host=host_id(),
+        clock=now,
+        new_id=new_id,
+    )
+    figures = base.figures
+    figures.gauge(
+        "toneline_callbacks_ringing", "Telephones being rung", lambda: service.calls_ringing
+    )
+    for outcome in OUTCOMES:
+        figures.counter(
+            f"toneline_callbacks_{outcome}",
+            f"Calls placed that ended so: {outcome}",
+            partial(service.outcomes.__getitem__, outcome),
+        )
+    figures.counter(
+        "toneline_callbacks_dropped",
+        "Not placed in time, or left by a host that died",
+        lambda: service.dropped,
+    )
+    return service
+
+
 def _sms(base: _Base) -> list[Part]:
     settings = base.settings
+    smscs = _smscs(settings)
     parts = []
-    if settings.smsc:
-        smsc = settings.smsc[0]
-        endpoint = TCP4ClientEndpoint(base.reactor, smsc.host, smsc.port)
-    else:
-        smsc = _simulated(settings)
-        host, port = client_address(settings.simulator.listen)
-        endpoint = TCP4ClientEndpoint(base.reactor, host, port)
-        simulator = _simulator(settings, base.reactor)
+    if not settings.smsc:
+        simulator = _simulator(settings, base.prepared.script, base.reactor)
         parts.append(Part("simulator", simulator, simulator.health, simulator.bound))
     mo = MoService(
         base.database,
@@ -225,28 +283,40 @@ def _sms(base: _Base) -> list[Part]:
         now,
         new_id,
     )
-    mt = MtService(base.database, _contact_policy(settings), host_id(), base.reactor, now, new_id)
-    esme = EsmeService(
-        endpoint,
-        smsc,
+    mt = MtService(
+        base.database,
+        _contact_policy(settings),
+        host_id(),
         base.reactor,
-        mo.receive,
-        mt.receipt,
-        mt.room,
-        zone=zone(settings),
-        clock=now,
+        now,
+        new_id,
+        {one.name: _on_lost(one) for one in smscs},
     )
-    mt.send_through(esme)
-    figures, counters = base.figures, esme.counters
-    figures.counter("toneline_mo", "Messages from subscribers", lambda: counters.mo)
-    figures.counter("toneline_mt_submitted", "Parts submitted", lambda: counters.submitted)
-    figures.counter("toneline_mt_accepted", "Parts the SMSC took", lambda: counters.accepted)
-    figures.counter("toneline_mt_throttled", "Parts the SMSC throttled", lambda: counters.throttled)
-    figures.counter("toneline_receipts", "Delivery receipts", lambda: counters.receipts)
-    # A real SMSC may be away for hours without keeping callers from the line; ours is never away.
-    works = None if settings.smsc else lambda: _bound(esme, base.reactor)
-    parts.append(Part("smsc", esme, esme.health, works))
-    parts.append(Part("outbox", mt, lambda: (bool(mt.running), "")))
+    esmes = [
+        EsmeService(
+            endpoint_of(smsc, base.reactor),
+            smsc,
+            base.reactor,
+            mo.receive,
+            mt.receipt,
+            mt.room,
+            mt.late,
+            zone=zone(settings),
+            clock=now,
+        )
+        for smsc in smscs
+    ]
+    members = [member_of(esme, smsc) for esme, smsc in zip(esmes, smscs, strict=True)]
+    mt.send_through(SmscPool(members))
+    for esme in esmes:
+        show(base.figures, esme)
+        # A real SMSC may be away for hours without keeping callers from the line; ours is not.
+        works = None if settings.smsc else partial(_bound, esme, base.reactor)
+        name = "smsc" if len(esmes) == 1 else f"smsc {esme.name_of_smsc}"
+        parts.append(Part(name, esme, esme.health, works))
+    upkeep = MoUpkeep(mo, base.reactor)
+    parts.append(Part("mo", upkeep, upkeep.health))
+    parts.append(Part("outbox", mt, mt.health))
     return parts
 
 
@@ -266,19 +336,49 @@ def _rules(settings: Settings) -> Rules:
         confirm_ttl_min=settings.policy.confirm_ttl_min,
         line=settings.line.access_numbers[0],
         sender=settings.sms.sender_answer,
+        calls_back=settings.ami.enabled,
     )
 
 
 def _contact_policy(settings: Settings) -> ContactPolicy:
+    sms, policy = settings.sms, settings.policy
+    services = service_senders(settings)
+    if sms.sender("offer") in services:
+        log.warning("offers_are_refused", reason="shared_sender")  # doctor says what to do
     return ContactPolicy(
-        hours=parse_hours(settings.policy.hangup_sms_hours),
-        same_days=settings.policy.hangup_sms_same_days,
+        hangup_hours=parse_hours(policy.hangup_sms_hours),
+        offer_hours=parse_hours(policy.offer_hours),
+        same_days=policy.hangup_sms_same_days,
         max_call_min=settings.agi.max_call_min,
         timezone=settings.line.timezone,
+        offers_per_day=policy.offers_per_day,
+        offers_per_month=policy.offers_per_month,
+        service_senders=services,
+        dry_run=sms.dry_run,
     )
 
 
-def _simulator(settings: Settings, reactor: Any) -> SimulatorService:
+def _smscs(settings: Settings) -> Sequence[Smsc]:
+    return settings.smsc or (_simulated(settings),)
+
+
+def _on_lost(smsc: Smsc) -> OnLost:
+    lost = smsc.on_lost_response
+    return {"answer": lost.answer, "order": lost.order, "offer": lost.offer}
+
+
+def _timetable(settings: Settings) -> tuple[Duty, ...]:
+    """Return the duties. Of a dead host's messages nobody knows which SMSC may have them."""
+    smscs = _smscs(settings)
+    choices = [_on_lost(smsc) for smsc in smscs]
+    return timetable(
+        resent=tuple(one for one in CLASSES if all(lost[one] == "resend" for lost in choices)),
+        offers_waiting=settings.sms.offers_waiting,
+        receipt_timeouts={smsc.name: timedelta(hours=smsc.receipt_timeout_h) for smsc in smscs},
+    )
+
+
+def _simulator(settings: Settings, script: Script, reactor: Any) -> SimulatorService:
     simulator = settings.simulator
     return SimulatorService(
         serverFromString(reactor, simulator.listen),
@@ -287,14 +387,17 @@ def _simulator(settings: Settings, reactor: Any) -> SimulatorService:
         system_id=simulator.system_id,
         password=simulator.password,
         clock=now,
+        script=script,
     )
 
 
 def _simulated(settings: Settings) -> Smsc:
     simulator = settings.simulator
+    host, port = client_address(simulator.listen)
     return Smsc(
         name="simulator",
-        host="127.0.0.1",
+        host=host,
+        port=port,
         system_id=simulator.system_id,
         password=simulator.password,
     )
@@ -306,7 +409,7 @@ def _scheduler(base: _Base) -> Part:
         base.operator,
         base.reactor,
         now,
-        timetable=TIMETABLE,
+        timetable=_timetable(base.settings),
         host=host_id(),
         undo_min=base.settings.policy.undo_min,
     )
@@ -360,7 +463,7 @@ def host_id() -> str:
     return f"{socket.gethostname()[:40]}/{os.getpid()}"
 
 
-def simulator_app(settings: Settings, reactor: Any) -> App:
+def simulator_app(settings: Settings, script: Script, reactor: Any) -> App:
     """Return the SMSC simulator alone."""
-    simulator = _simulator(settings, reactor)
+    simulator = _simulator(settings, script, reactor)
     return App((Part("simulator", simulator, simulator.health, simulator.bound),), None, 0)

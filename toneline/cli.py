@@ -21,6 +21,8 @@ from toneline.command import (
 )
 from toneline.records_commands import orders, subscribers, trace
 
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
@@ -120,24 +122,47 @@ def text(text: str, sender: str, wait_s: float, config: Path | None, as_json: bo
 
 
 @main.command()
-@click.option("--listen", type=int, default=2775, show_default=True, help="The SMPP port.")
-@click.option("--http", type=int, default=2776, show_default=True, help="The HTTP port.")
+@click.option("--listen", type=int, default=None, help="The SMPP port; [simulator] listen.")
+@click.option("--http", type=int, default=None, help="The HTTP port; [simulator] http.")
+@click.option(
+    "--script", type=_FILE, default=None, help="A TOML file of what goes wrong on purpose."
+)
+@click.option(
+    "--tls", type=_FILE, default=None, help="SMPP over TLS with this PEM file: certificate and key."
+)
 @config_option
-def smsc(listen: int, http: int, config: Path | None) -> None:
+def smsc(
+    listen: int | None,
+    http: int | None,
+    script: Path | None,
+    tls: Path | None,
+    config: Path | None,
+) -> None:
     """Run the SMSC simulator alone, until Ctrl-C.
 
-    Example: toneline smsc --listen 2775
+    Example: toneline smsc --listen 2775 --script night.toml
     """
+    from smpp.smsc_rules import BadScript
+    from toneline.prepare import simulator_script
     from toneline.serve import serve_simulator
 
     settings = settings_of(config)
-    simulator = settings.simulator.model_copy(
-        update={
-            "listen": f"tcp:{listen}:interface=127.0.0.1",
-            "http": f"tcp:{http}:interface=127.0.0.1",
-        }
-    )
-    sys.exit(serve_simulator(settings.model_copy(update={"simulator": simulator})))
+    configured = settings.simulator
+    smpp = configured.listen if listen is None else f"tcp:{listen}:interface=127.0.0.1"
+    web = configured.http if http is None else f"tcp:{http}:interface=127.0.0.1"
+    if tls is not None:
+        smpp = f"ssl{smpp.removeprefix('tcp')}:privateKey={_escaped(tls)}:certKey={_escaped(tls)}"
+    simulator = configured.model_copy(update={"listen": smpp, "http": web})
+    try:
+        played = simulator_script(str(script) if script else configured.script)
+    except (BadScript, OSError) as error:
+        raise Refused(str(error)) from error
+    sys.exit(serve_simulator(settings.model_copy(update={"simulator": simulator}), played))
+
+
+def _escaped(file: Path) -> str:
+    """Return a path as an endpoint's description takes it."""
+    return str(file).replace("\\", r"\\").replace(":", r"\:")
 
 
 @main.group()

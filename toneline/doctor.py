@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,10 @@ import click
 
 from audio.prompts import absent
 from catalog.snapshot import Contents, read_contents
-from config.settings import Settings
+from config.settings import Settings, service_senders
+from ivr.ami import AmiAccess, AmiError, Session
 from ivr.prompts import PromptBookInvalid
+from ordering import outbox
 from ordering.texts import BadTexts
 from store.database import LocalDatabase
 from store.engine import engine_for
@@ -46,8 +49,10 @@ def examine(settings: Settings) -> tuple[Finding, ...]:
         lambda: _database(settings, places),
         lambda: _prompts(places),
         lambda: _texts(settings, places),
+        lambda: _senders(settings),
         _programs,
         lambda: _ports(settings),
+        lambda: _ami(settings),
         _asterisk,
     )
     return tuple(finding for check in checks for finding in check())
@@ -88,7 +93,9 @@ def _database(settings: Settings, places: Places) -> Iterator[Finding]:
                 "toneline db upgrade (serve does it by itself)",
             )
             if revision == HEAD:
-                yield from _catalogue(settings, places, LocalDatabase(engine))
+                database = LocalDatabase(engine)
+                yield from _catalogue(settings, places, database)
+                yield from _outbox(database)
         finally:
             engine.dispose()
     except Exception as error:  # whatever a driver raises is the finding
@@ -115,6 +122,18 @@ def _catalogue(settings: Settings, places: Places, database: LocalDatabase) -> I
         errors[0] if errors else f"{len(files)} files, {len(found)} editions",
         "correct the file; `toneline directories check` shows every error",
     )
+
+
+def _outbox(database: LocalDatabase) -> Iterator[Finding]:
+    """Say what waits to be sent, as it was counted last."""
+    for level in database.run_now(outbox.levels):
+        since = "" if level.oldest_due_at is None else f", due since {level.oldest_due_at:%F %T %Z}"
+        yield Finding(
+            f"outbox {level.message_class}",
+            not level.is_full,
+            f"{level.waiting} wait{since}, counted {level.measured_at:%F %T %Z}",
+            "see why the SMSC takes so few, or raise sms.offers_waiting",
+        )
 
 
 def _prompts(places: Places) -> Iterator[Finding]:
@@ -144,6 +163,23 @@ def _texts(settings: Settings, places: Places) -> Iterator[Finding]:
             f"{measure.units} of {measure.limit} units at most, {measure.segments} segments",
             f"shorten it in {places.texts_file}",
         )
+
+
+def _senders(settings: Settings) -> Iterator[Finding]:
+    sms = settings.sms
+    offers, answers = sms.sender("offer"), sms.sender("answer")
+    shared = offers in service_senders(settings)
+    detail = f"answers come from {answers}, offers from {offers}"
+    yield Finding(
+        "senders",
+        not shared,
+        f"{detail}: no offer is sent (shared_sender)" if shared else detail,
+        "set sms.sender_offer to a number of its own, or sms.allow_shared_sender = true",
+    )
+    deaf = [one for one in sorted({answers, offers}) if one not in sms.short_codes]
+    if deaf:
+        todo = "add them to sms.short_codes, or no Y, TD or R sent to them is understood"
+        yield Finding("replies", False, f"nobody listens at {', '.join(deaf)}", todo)
 
 
 def _programs() -> Iterator[Finding]:
@@ -177,6 +213,24 @@ def _ports(settings: Settings) -> Iterator[Finding]:
         yield Finding(key, True, detail if taken else f"{listen} is free")
 
 
+def _ami(settings: Settings) -> Iterator[Finding]:
+    ami = settings.ami
+    if not ami.enabled:
+        return
+    session = Session(AmiAccess(ami.host, ami.port, ami.username, ami.secret), lambda _: None)
+    deadline = threading.Timer(CONNECT_S, session.abort)
+    deadline.start()
+    try:
+        detail = f"{session.open()} at {ami.host}:{ami.port} knows {ami.username}"
+        yield Finding("ami", True, detail)
+    except AmiError as error:
+        todo = "check [ami], and manager_site.conf on Asterisk's host (`manager show user`)"
+        yield Finding("ami", False, str(error), todo)
+    finally:
+        deadline.cancel()
+        session.close()
+
+
 def _taken(listen: str) -> bool:
     kind, port, *options = listen.split(":")
     if kind != "tcp":
@@ -189,7 +243,8 @@ def _taken(listen: str) -> bool:
 
 def _asterisk() -> Iterator[Finding]:
     folder = ROOT / "config" / "asterisk"
-    missing = [name for name in ("extensions.conf", "pjsip.conf") if not (folder / name).exists()]
+    samples = ("extensions.conf", "pjsip.conf", "manager.conf")
+    missing = [name for name in samples if not (folder / name).exists()]
     yield Finding(
         "Asterisk's samples",
         not missing,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
@@ -51,30 +52,61 @@ class Turnaround:
         )
 
 
+NO_LABELS: Mapping[str, str] = {}
+
+
+@dataclass(slots=True)
+class _Series:
+    """What one name shows: a value for each set of labels."""
+
+    what: str
+    kind: type[GaugeMetricFamily] | type[CounterMetricFamily]
+    values: list[tuple[Mapping[str, str], Callable[[], float]]] = field(default_factory=list)
+
+    def metric(self, name: str) -> Metric:
+        metric = self.kind(name, self.what, labels=list(self.values[0][0]))
+        for labels, read in self.values:
+            metric.add_metric(list(labels.values()), read())
+        return metric
+
+
 class Figures(Collector):
     """The services' plain counters as Prometheus metrics; they are read when they are asked for."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.registry.register(self)
-        self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
-        self._counters: dict[str, tuple[str, Callable[[], float]]] = {}
+        self._series: dict[str, _Series] = {}
         self.turnaround = Turnaround()
 
-    def gauge(self, name: str, what: str, read: Callable[[], float]) -> None:
-        """Show a value that goes up and down."""
-        self._gauges[name] = (what, read)
+    def gauge(
+        self,
+        name: str,
+        what: str,
+        read: Callable[[], float],
+        labels: Mapping[str, str] = NO_LABELS,
+    ) -> None:
+        """Show a value that goes up and down; a name has the same labels each time."""
+        self._series.setdefault(name, _Series(what, GaugeMetricFamily)).values.append(
+            (labels, read)
+        )
 
-    def counter(self, name: str, what: str, read: Callable[[], float]) -> None:
-        """Show a value that only grows."""
-        self._counters[name] = (what, read)
+    def counter(
+        self,
+        name: str,
+        what: str,
+        read: Callable[[], float],
+        labels: Mapping[str, str] = NO_LABELS,
+    ) -> None:
+        """Show a value that only grows; a name has the same labels each time."""
+        self._series.setdefault(name, _Series(what, CounterMetricFamily)).values.append(
+            (labels, read)
+        )
 
     def collect(self) -> Iterable[Metric]:
         """Yield the metrics as they stand."""
-        for name, (what, read) in self._gauges.items():
-            yield GaugeMetricFamily(name, what, value=read())
-        for name, (what, read) in self._counters.items():
-            yield CounterMetricFamily(name, what, value=read())
+        for name, series in self._series.items():
+            yield series.metric(name)
         yield self.turnaround.metric()
 
 

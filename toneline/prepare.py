@@ -19,18 +19,30 @@ from config.settings import Settings
 from ivr.prompts import PromptBook, PromptBookInvalid
 from ivr.prompts import load as load_prompts
 from ordering.texts import BadTexts, Texts
+from smpp.smsc_rules import PLAIN, BadScript, Script, read_script
 from store.database import LocalDatabase
 from store.engine import StoreError, engine_for
 from store.migrations import upgrade
 from toneline.catalogue_commands import publish_all
 from toneline.demo import SAMPLE_SP, prepare_sample
 from toneline.places import Places
+from toneline.smscs import BadSmsc
+from toneline.smscs import check as check_smscs
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
 
-FAULTS = (BadBranches, BadCatalogue, BadTexts, PromptBookInvalid, SoundUnreadable, StoreError)
+FAULTS = (
+    BadBranches,
+    BadCatalogue,
+    BadScript,
+    BadSmsc,
+    BadTexts,
+    PromptBookInvalid,
+    SoundUnreadable,
+    StoreError,
+)
 """Each says in a sentence what is wrong and where."""
 
 
@@ -52,6 +64,7 @@ class Prepared:
     texts: Texts
     branches: BranchTable
     contents: Contents
+    script: Script
 
 
 def prepare(settings: Settings, progress: Callable[[str], None]) -> Prepared:
@@ -69,11 +82,15 @@ def prepare(settings: Settings, progress: Callable[[str], None]) -> Prepared:
     texts = _checked(errors, lambda: read_texts(places, settings.sms.signature))
     branches = _checked(errors, lambda: _read_branches(places.branches))
     contents = _checked(errors, lambda: _read_catalogue(settings, places, progress))
+    _checked(errors, lambda: check_smscs(settings.smsc))
+    script = _checked(errors, lambda: simulator_script(settings.simulator.script))
     if prompts is not None:
         _checked(errors, lambda: _install_prompts(places, prompts))
-    if errors or prompts is None or texts is None or branches is None or contents is None:
+    if errors or prompts is None or texts is None or branches is None:
         raise CannotStart(errors)
-    return Prepared(settings, places, prompts, texts, branches, contents)
+    if contents is None or script is None:
+        raise CannotStart(errors)
+    return Prepared(settings, places, prompts, texts, branches, contents, script)
 
 
 def _checked(errors: list[str], step: Callable[[], T]) -> T | None:
@@ -94,6 +111,11 @@ def read_prompts(places: Places) -> PromptBook:
 def read_texts(places: Places, signature: str) -> Texts:
     """Return the language's SMS texts."""
     return Texts.load(places.texts_file.read_text("utf-8"), signature)
+
+
+def simulator_script(file: str) -> Script:
+    """Return what goes wrong at the simulated SMSC; no file: nothing."""
+    return read_script(Path(file)) if file else PLAIN
 
 
 def _read_branches(file: Path) -> BranchTable:

@@ -15,6 +15,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import CannotListenError
 
 from config.settings import Settings
+from smpp.smsc_rules import Script
 from toneline.app import SERVICES, App, build, simulator_app
 from toneline.logs import configure_logs
 from toneline.prepare import CannotStart, prepare
@@ -38,13 +39,13 @@ def serve(settings: Settings, chosen: Sequence[str]) -> int:
     return Process(build(prepared, chosen, reactor), reactor, _ready_line(settings)).run()
 
 
-def serve_simulator(settings: Settings) -> int:
+def serve_simulator(settings: Settings, script: Script) -> int:
     """Run the SMSC simulator alone until a signal; return the process' status."""
     configure_logs(settings.log.level, settings.log.format)
     reactor = _reactor()
     simulator = settings.simulator
     line = f"ready: SMSC simulator on {simulator.listen}, HTTP on {simulator.http}"
-    return Process(simulator_app(settings, reactor), reactor, line).run()
+    return Process(simulator_app(settings, script, reactor), reactor, line).run()
 
 
 def _refuse(errors: Sequence[str]) -> int:

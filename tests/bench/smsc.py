@@ -23,16 +23,15 @@ def smsc(folder: Path) -> Iterator[Settings]:
     file = folder / "smsc.toml"
     file.write_text(
         f"""[simulator]
+listen = "tcp:{port}:interface=127.0.0.1"
+http = "tcp:{http}:interface=127.0.0.1"
 system_id = "{ACCOUNT["system_id"]}"
 password = "{ACCOUNT["password"]}"
 """,
         encoding="utf-8",
     )
     running = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "toneline", "smsc", "--config", str(file)),
-            *("--listen", str(port), "--http", str(http)),
-        ],
+        [sys.executable, "-m", "toneline", "smsc", "--config", str(file)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -42,7 +41,7 @@ password = "{ACCOUNT["password"]}"
         try:
             assert running.stdout is not None
             assert running.stdout.readline().startswith("ready:")
-            yield {"[smsc]": {"name": "bench", "host": "127.0.0.1", "port": port, **ACCOUNT}}
+            yield {"smsc": [{"name": "bench", "host": "127.0.0.1", "port": port, **ACCOUNT}]}
         finally:
             running.terminate()
 

@@ -14,7 +14,7 @@ from ordering.records import CallEnded
 MSISDN = "8613905250001"
 LOCAL_NOON = datetime(2026, 11, 23, 12, 0, tzinfo=ZoneInfo("Asia/Shanghai"))
 NOON = LOCAL_NOON.astimezone(UTC)
-POLICY = ContactPolicy((time(8), time(22)), 7, 15, "Asia/Shanghai")
+POLICY = ContactPolicy((time(8), time(22)), (time(8), time(21)), 7, 15, "Asia/Shanghai")
 
 
 def a_message(mt_id: str = "m1", **changes: Any) -> Message:

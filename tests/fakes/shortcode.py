@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
+from collections.abc import Coroutine
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, select, text
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 
 from catalog.snapshot import Snapshot
 from catalog.tones import Tone, put_tones
-from ordering import orders
+from ordering import contact, delivery, orders
+from ordering import outbox as outgoing
 from ordering.provisioning import LocalOperator, NoQuote, Operator
 from ordering.texts import Texts
 from smpp.messages import MoMessage
@@ -24,7 +27,7 @@ from smpp.turn import Rules
 from store.database import LocalDatabase
 from store.schema import mo, outbox
 from tests.fakes.catalogue import a_snapshot, some_tones
-from tests.fakes.messages import MSISDN, NOON
+from tests.fakes.messages import MSISDN, NOON, an_offer
 
 SIGNATURE = "【彩铃直通车】"
 TEXTS = Texts.load(Path("config/messages/zh_CN/sms.toml").read_text(encoding="utf-8"), SIGNATURE)
@@ -37,11 +40,30 @@ class SilentOperator:
     async def quote(self, msisdn: str, tone: Tone) -> Any:
         raise NoQuote("no answer")
 
+    async def quote_function(self, msisdn: str) -> Any:
+        raise NoQuote("no answer")
+
     async def provision(self, order: orders.Order) -> None:
         raise NotImplementedError
 
     async def capture(self, order: orders.Order) -> None:
         raise NotImplementedError
+
+
+def done(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Return what a coroutine returns that has nothing to wait for."""
+    results: list[Any] = []
+    Deferred.fromCoroutine(coroutine).addBoth(results.append)
+    if isinstance(results[0], Failure):
+        results[0].raiseException()
+    return results[0]
+
+
+@dataclass(slots=True)
+class FakeConnection:
+    """What responses are written to."""
+
+    is_closed: bool = False
 
 
 class ShortCode:
@@ -50,6 +72,7 @@ class ShortCode:
     def __init__(self, database: LocalDatabase) -> None:
         self.database = database
         self.now = NOON
+        self.connection = FakeConnection()
         self._ids = map("{:032x}".format, itertools.count(1))
         self.tones = some_tones()
         database.run_now(put_tones, self.tones, NOON)
@@ -76,6 +99,8 @@ class ShortCode:
         return a_snapshot(self.tones)
 
     def with_(self, **changes: Any) -> None:
+        """Go on as a process with other parts; the one before ended in order."""
+        done(self.service.note_responses(timedelta(0)))
         self.service = replace(self.service, **changes)
 
     def with_operator(self, operator: Operator) -> None:
@@ -97,13 +122,19 @@ class ShortCode:
         before = len(self.answers())
         raw = words.encode("utf-16-be", "surrogatepass")
         at = received_at or self.now
-        message = MoMessage("smsc", source, destination, words, raw, 8, at, message_id)
-        results: list[Any] = []
-        Deferred.fromCoroutine(self.service.receive(message)).addBoth(results.append)
-        assert results == [0], results
+        self.deliver(MoMessage("smsc", source, destination, raw, 8, at, message_id=message_id))
         answers = self.answers()[before:]
         assert len(answers) <= 1
         return answers[0].text.removeprefix(SIGNATURE) if answers else ""
+
+    def deliver(self, message: MoMessage) -> None:
+        """Hand over what an SMSC delivers; its response leaves, unless `connection` is closed."""
+        assert done(self.service.receive(message)) == 0
+        message.response.sent_on = self.connection
+
+    def answer_overdue(self) -> None:
+        """Answer what waited for its parts long enough."""
+        done(self.service.answer_overdue())
 
     def answers(self) -> list[Any]:
         return self.rows(select(outbox).order_by(outbox.c.created_at, outbox.c.mt_id))
@@ -133,6 +164,15 @@ class ShortCode:
         """Do what the scheduler does with orders that are due."""
         due = self.database.run_now(orders.claim_due, "host", 100, self.now, 60)
         self.database.run_now(orders.provisioned, due, 30, self.now)
+
+    def send_offer(self) -> None:
+        """Let an offer have been sent just now."""
+        self.database.run_now(outgoing.put, an_offer(), self.now)
+        self.database.run_now(delivery.sent, "o1", (), self.now)
+
+    def opted_out(self) -> bool:
+        """Say whether no offers may be sent (and let it be so)."""
+        return not self.database.run_now(contact.stop_offers, MSISDN, self.now)
 
     def order(self, *codes: str) -> None:
         for code in codes:

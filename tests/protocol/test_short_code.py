@@ -17,12 +17,14 @@ from catalog.tones import put_tones
 from config.settings import Smsc as Settings
 from ordering import contact, outbox
 from ordering.provisioning import LocalOperator
-from smpp.esme import Backoff, EsmeService
+from smpp.bind import Backoff
+from smpp.esme import EsmeService
 from smpp.mo import MoService
 from smpp.mt import MtService
 from smpp.receipt import Receipt
 from smpp.simulator import SimulatorService
-from smpp.smsc import Faults, Mt
+from smpp.smsc_mailbox import Mt
+from smpp.smsc_rules import Profile, ReceiptForm, Rule, Script
 from smpp.text import segment
 from store.database import LocalDatabase
 from store.schema import order
@@ -33,7 +35,7 @@ from tests.fakes.shortcode import RULES, TEXTS
 from tests.reactor import leftovers, reactor, run_in_reactor
 
 LINE = "12530019"
-ALL_DAY = replace(POLICY, hours=(time.min, time.max))
+ALL_DAY = replace(POLICY, hangup_hours=(time.min, time.max))
 
 
 def now() -> datetime:
@@ -43,9 +45,14 @@ def now() -> datetime:
 class House:
     """An SMSC, a bind to it, and both services on a real database."""
 
-    def __init__(self, database: LocalDatabase, faults: Faults) -> None:
+    def __init__(
+        self, database: LocalDatabase, *faults: Rule, store: Any = None, **settings: Any
+    ) -> None:
+        """`store` stands before the database for MOs; `settings` are keys of [[smsc]]."""
         self.database = database
+        self.store = store or database
         self.faults = faults
+        self.settings = settings
         self.reported: DeferredQueue[Receipt] = DeferredQueue()
         self.ids = map("{:032x}".format, range(1, 1_000_000))
         self.seen = 0
@@ -59,16 +66,24 @@ class House:
             system_id="toneline",
             password="toneline",
             clock=now,
-            receipt_delay_s=0.0,
-            retry_s=0.01,
-            faults=self.faults,
+            script=Script(
+                smsc=Profile(retry_s=0.01, mo_id_tlv=self.settings.get("mo_id_tlv", 0)),
+                receipt=ReceiptForm(delay_s=0.0),
+                rules=self.faults,
+            ),
         )
         self.simulator.startService()
         smpp, _ = await self.simulator.bound()
         self.mt = MtService(self.database, ALL_DAY, "host", reactor, now, lambda: next(self.ids))
         self.esme = EsmeService(
             TCP4ClientEndpoint(reactor, "127.0.0.1", smpp.port),
-            Settings(name="test", host="127.0.0.1", system_id="toneline", password="toneline"),
+            Settings(
+                name="test",
+                host="127.0.0.1",
+                system_id="toneline",
+                password="toneline",
+                **self.settings,
+            ),
             reactor,
             self._mo_service().receive,
             self._on_receipt,
@@ -92,7 +107,7 @@ class House:
             timeout_s=4,
         )
         return MoService(
-            self.database,
+            self.store,
             operator,
             a_snapshot,
             TEXTS,
@@ -114,10 +129,8 @@ class House:
 
     def text(self, words: str, source: str = "13905250001") -> Deferred[int]:
         """Send it; fires with the status of the deliver_sm_resp."""
-        answered: Deferred[int] = Deferred()
-        mo = self.simulator.smsc.put_mo(source, LINE, segment(words, len(words)))
-        mo.answered.append(answered)
-        return answered
+        smsc = self.simulator.smsc
+        return smsc.answered(smsc.put_mo(source, LINE, segment(words, len(words))))
 
     async def next_mt(self) -> Mt:
         """Return the next message that the SMSC took."""
@@ -136,10 +149,12 @@ class House:
 def with_house(
     database: LocalDatabase,
     test: Callable[[House], Coroutine[Any, Any, None]],
-    faults: Faults = Faults(),  # noqa: B008  frozen
+    *faults: Rule,
+    store: Any = None,
+    **settings: Any,
 ) -> None:
     async def run() -> None:
-        house = House(database, faults)
+        house = House(database, *faults, store=store, **settings)
         await house.open()
         try:
             await test(house)
@@ -185,9 +200,11 @@ def test_twenty_confirmations_at_once_make_one_order(database: LocalDatabase) ->
         assert len(connection.execute(select(order)).all()) == 1
 
 
-@pytest.mark.parametrize("faults", [Faults(throttle_every=3), Faults(drop_every=3)])
+@pytest.mark.parametrize(
+    "fault", [Rule("submit", "refuse", every=3), Rule("submit", "drop_before", every=3)]
+)
 def test_a_throttling_or_dropping_smsc_loses_no_answer(
-    database: LocalDatabase, faults: Faults
+    database: LocalDatabase, fault: Rule
 ) -> None:
     async def test(house: House) -> None:
         asked = ["1029", "1041", "1055", "1064"]
@@ -198,7 +215,7 @@ def test_a_throttling_or_dropping_smsc_loses_no_answer(
             text = (await house.next_mt()).text
             answered |= {code for code in asked if f"编码{code}" in text}
 
-    with_house(database, test, faults)
+    with_house(database, test, fault)
 
 
 def test_a_hangup_sms_leaves_when_it_is_due_and_n_stops_the_next(database: LocalDatabase) -> None:

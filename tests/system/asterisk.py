@@ -36,10 +36,14 @@ class AsteriskFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class AmiLogin:
-    """AMI switched on for a test, as an operator would in manager_site.conf."""
+    """AMI switched on for a test, as an operator would in manager_site.conf.
+
+    ``port``: chosen when it is 0.
+    """
 
     username: str
     secret: str
+    port: int = 0
 
 
 class Asterisk:
@@ -64,8 +68,8 @@ class Asterisk:
         self.tree = tree or unpack_tree()
         self.sounds = sounds
         self.folder = Path(tempfile.mkdtemp(prefix="asterisk-", dir="/tmp"))  # sockets: 108 bytes
-        self.ami_port = _free_port(socket.SOCK_STREAM)
-        self.sip_address: Address = ("127.0.0.1", _free_port(socket.SOCK_DGRAM))
+        self.ami_port = (ami and ami.port) or free_port(socket.SOCK_STREAM)
+        self.sip_address: Address = ("127.0.0.1", free_port(socket.SOCK_DGRAM))
         self._agi = agi
         self._agi2 = agi2 or agi
         self._trunk = trunk
@@ -217,7 +221,8 @@ class Asterisk:
         )
 
 
-def _free_port(kind: socket.SocketKind) -> int:
+def free_port(kind: socket.SocketKind) -> int:
+    """A port of this kind that nobody uses just now."""
     with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

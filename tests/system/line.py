@@ -12,7 +12,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,7 +23,9 @@ from tests.system.asterisk import Address
 ROOT = Path(__file__).parents[2]
 PROGRAM = (sys.executable, "-m", "toneline")
 FIRST_START_S = 300.0  # the sample's music is rendered once
-Settings = Mapping[str, Mapping[str, object]]
+Section = Mapping[str, object]
+Settings = Mapping[str, Section | Sequence[Section]]
+"""By section's name; several of a name, such as [[smsc]], are a sequence."""
 
 
 class LineFailed(Exception):
@@ -188,7 +190,7 @@ class Line:
     # The machinery.
 
     def _sections(self, settings: Settings) -> Settings:
-        ours: dict[str, dict[str, object]] = {
+        ours: dict[str, Section | Sequence[Section]] = {
             "agi": {"listen": _endpoint(self.agi[1])},
             "simulator": {"listen": _endpoint(_free_port()), "http": _endpoint(self._http)},
             "console": {"listen": _endpoint(self._console)},
@@ -196,7 +198,11 @@ class Line:
             "policy": {"hangup_sms_hours": "", "hangup_sms_delay_s": 1},
         }
         for name, keys in settings.items():
-            ours[name] = {**ours.get(name, {}), **keys}
+            there = ours.get(name, {})
+            if isinstance(keys, Mapping) and isinstance(there, Mapping):
+                ours[name] = {**there, **keys}
+            else:
+                ours[name] = keys
         return ours
 
     def _wait_until_ready(self, process: subprocess.Popen[str]) -> bool:
@@ -211,13 +217,18 @@ class Line:
 
 
 def _toml(sections: Settings) -> str:
-    # JSON's strings, numbers, booleans and lists are TOML's too
-    return "\n".join(
-        f"[{name}]\n"
-        + "".join(
-            f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in keys.items()
-        )
+    return "".join(
+        f"[{name}]\n{_keys(keys)}"
+        if isinstance(keys, Mapping)
+        else "".join(f"[[{name}]]\n{_keys(one)}" for one in keys)
         for name, keys in sections.items()
+    )
+
+
+def _keys(keys: Section) -> str:
+    # JSON's strings, numbers, booleans and lists are TOML's too
+    return "".join(
+        f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in keys.items()
     )
 
 

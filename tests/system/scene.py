@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.system.asterisk import NOBODY, Address, Asterisk
+from tests.system.asterisk import NOBODY, Address, AmiLogin, Asterisk
 from tests.system.hearing import Heard, Library, read_library
 from tests.system.line import Line, Settings
 from tests.system.sip import Call
@@ -60,11 +60,16 @@ def scene(
     settings: Settings | None = None,
     *,
     dead_first_server: bool = False,
+    trunk: Address = NOBODY,
+    ami: AmiLogin | None = None,
 ) -> Iterator[Scene]:
-    """Start a line with these settings, and an Asterisk that knows it."""
+    """Start a line with these settings, and an Asterisk that knows it.
+
+    ``trunk`` and ``ami`` are for calls that the line places itself; see Asterisk.
+    """
     with Line(folder, settings, sounds=sounds) as line:
         first: Address = NOBODY if dead_first_server else line.agi
-        with Asterisk(agi=first, agi2=line.agi, sounds=sounds) as asterisk:
+        with Asterisk(agi=first, agi2=line.agi, sounds=sounds, trunk=trunk, ami=ami) as asterisk:
             tones = {
                 tone["code"]: str(Path(tone["sound"]).relative_to(line.folder / "var" / "sounds"))
                 for tone in line.command("tones", "find", "")

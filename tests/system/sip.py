@@ -1,4 +1,4 @@
-"""A caller: SIPp places the call, the test presses keys and listens.
+"""A caller, or somebody called: SIPp speaks SIP, the test presses keys and listens.
 
 SIPp's messages to Asterisk pass through a *tap*, one UDP socket that forwards both ways, notes
 when each message went by, and tells SIPp when the test wants to hang up (a request of our own
@@ -23,10 +23,10 @@ from pathlib import Path
 from types import TracebackType
 
 from tests.system import hearing, rtp
-from tests.system.asterisk import Address, Asterisk
+from tests.system.asterisk import Address, Asterisk, free_port
 from tests.system.rtp import Samples
 
-SCENARIO = Path(__file__).parent / "scenarios" / "call.xml"
+SCENARIOS = Path(__file__).parent / "scenarios"
 LONGEST_CALL_S = 300
 LOOK_AGAIN_S = 0.05
 LATEST_PACKETS = 50  # the last second
@@ -66,11 +66,20 @@ class KeyPress:
 class Call:
     """A call that is being made; use as a context manager, which hangs up at its end.
 
-    ``hidden`` withholds the caller's number from display, as the network does it.
+    ``hidden`` withholds the caller's number from display, as the network does it. ``called_at``:
+    the telephone does not call, it is called at this port, and does as its ``scenario`` says; it
+    takes a call that came since it was made.
     """
 
     def __init__(
-        self, asterisk: Asterisk, dialled: str, *, caller: str, hidden: bool = False
+        self,
+        asterisk: Asterisk,
+        dialled: str,
+        *,
+        caller: str,
+        hidden: bool = False,
+        called_at: int = 0,
+        scenario: str = "call",
     ) -> None:
         self.dialled = dialled
         self.caller = caller
@@ -85,16 +94,19 @@ class Call:
         self._down_s = 0.0
         self._lock = threading.Lock()
         self._stopping = threading.Event()
-        self._sipp_address: Address | None = None
+        self._scenario = scenario
+        self._sipp_address: Address | None = (
+            ("127.0.0.1", free_port(socket.SOCK_DGRAM)) if called_at else None
+        )
         self._media_address: Address | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="call-")
-        self._tap = _udp_socket()
+        self._tap = _udp_socket(called_at)
         self._media = _udp_socket()
         self._thread = threading.Thread(target=self._serve, name=f"call {caller}", daemon=True)
         self._sipp: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Call:
-        """Send the INVITE."""
+        """Send, or take, the INVITE."""
         self._thread.start()
         shown = '"Anonymous" <sip:anonymous@anonymous.invalid>'
         keys = {
@@ -107,8 +119,8 @@ class Call:
         self._sipp = subprocess.Popen(
             [
                 *("setpriv", "--pdeathsig", "KILL"),
-                *self._asterisk.tree.command("usr/bin/sipp", f"127.0.0.1:{keys['tap']}"),
-                *("-sf", str(SCENARIO), "-s", self.dialled, "-i", "127.0.0.1", "-m", "1"),
+                *self._asterisk.tree.command("usr/bin/sipp", *self._direction(keys["tap"])),
+                *("-sf", str(SCENARIOS / f"{self._scenario}.xml"), "-i", "127.0.0.1", "-m", "1"),
                 *("-nostdin", "-max_invite_retrans", "3", "-timeout", f"{LONGEST_CALL_S}s"),
                 *("-timeout_error", "-default_behaviors", "all,-bye"),
                 *("-trace_err", "-error_file", "errors"),
@@ -119,7 +131,7 @@ class Call:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.STDOUT,
         )
-        self._wait_for(lambda: bool(self.messages), 20.0, "SIPp sent no INVITE")
+        self._wait_for(lambda: bool(self.messages), 20.0, "there was no INVITE")
         return self
 
     def __exit__(
@@ -253,6 +265,11 @@ class Call:
 
     # The machinery.
 
+    def _direction(self, tap: str) -> tuple[str, ...]:
+        if self._sipp_address is not None:
+            return ("-p", str(self._sipp_address[1]))
+        return (f"127.0.0.1:{tap}", "-s", self.dialled)
+
     def _final(self) -> tuple[int, float]:
         for message in self.messages:
             if message.from_line and message.status >= 200 and message.cseq.endswith("INVITE"):
@@ -365,11 +382,11 @@ class Call:
             self.keys.append(KeyPress(before, self._down_s, self.now_s))
 
 
-def _udp_socket() -> socket.socket:
+def _udp_socket(port: int = 0) -> socket.socket:
     made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     made.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-    made.bind(("127.0.0.1", 0))
+    made.bind(("127.0.0.1", port))
     return made
 
 

@@ -14,6 +14,8 @@ _LIVE = sa.text(
     "state IN ('requested', 'confirmed', 'authorised', 'provisioned', 'captured', 'unknown')"
 )
 
+_UNHEARD = sa.text("(receipt_state IS NULL OR receipt_state IN ('ACCEPTD', 'ENROUTE', 'UNKNOWN'))")
+
 
 def upgrade() -> None:
     """See the title."""
@@ -32,6 +34,35 @@ def upgrade() -> None:
     )
     op.create_index(
         op.f("ix_call_msisdn_started_at"), "call", ["msisdn", "started_at"], unique=False
+    )
+
+    op.create_table(
+        "callback",
+        sa.Column("callback_id", sa.String(length=32), nullable=False),
+        sa.Column("msisdn", sa.String(length=13), nullable=False),
+        sa.Column("tone_code", sa.String(length=8), nullable=False),
+        sa.Column("asked_by", sa.String(length=10), nullable=False),
+        sa.Column("mo_id", sa.String(length=32), nullable=True),
+        sa.Column("state", sa.String(length=10), nullable=False),
+        sa.Column("reason", sa.String(length=40), nullable=True),
+        sa.Column("asked_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("called_at", sa.BigInteger(), nullable=True),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.Column("claimed_by", sa.String(length=64), nullable=True),
+        sa.Column("claimed_until", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("callback_id", name=op.f("pk_callback")),
+    )
+    op.create_index(
+        op.f("ix_callback_msisdn_asked_at"), "callback", ["msisdn", "asked_at"], unique=False
+    )
+    op.create_index(
+        "uq_callback_open",
+        "callback",
+        ["msisdn"],
+        unique=True,
+        sqlite_where=sa.text("state IN ('due', 'calling')"),
+        postgresql_where=sa.text("state IN ('due', 'calling')"),
     )
 
     op.create_table(
@@ -77,13 +108,54 @@ def upgrade() -> None:
         sa.Column("msisdn", sa.String(length=13), nullable=False),
         sa.Column("destination", sa.String(length=21), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("digest", sa.String(length=32), nullable=False),
+        sa.Column("message_id", sa.String(length=64), nullable=True),
         sa.Column("intent", sa.String(length=20), nullable=False),
         sa.Column("outcome", sa.String(length=40), nullable=False),
         sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.Column("missing_parts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("responded", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("repeated", sa.Integer(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("mo_id", name=op.f("pk_mo")),
     )
     op.create_index(op.f("ix_mo_msisdn_received_at"), "mo", ["msisdn", "received_at"], unique=False)
+
+    op.create_table(
+        "long_mo",
+        sa.Column("mo_id", sa.String(length=32), nullable=False),
+        sa.Column("smsc", sa.String(length=40), nullable=False),
+        sa.Column("msisdn", sa.String(length=13), nullable=False),
+        sa.Column("destination", sa.String(length=21), nullable=False),
+        sa.Column("reference", sa.Integer(), nullable=False),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("alphabet", sa.String(length=8), nullable=False),
+        sa.Column("state", sa.String(length=10), nullable=False),
+        sa.Column("began_at", sa.BigInteger(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("mo_id", name=op.f("pk_long_mo")),
+    )
+    op.create_index(
+        op.f("ix_long_mo_msisdn_reference"), "long_mo", ["msisdn", "reference"], unique=False
+    )
+    op.create_index(op.f("ix_long_mo_until"), "long_mo", ["until"], unique=False)
+    op.create_index(
+        "uq_long_mo_open",
+        "long_mo",
+        ["msisdn", "destination", "reference", "total"],
+        unique=True,
+        sqlite_where=sa.text("state = 'open'"),
+        postgresql_where=sa.text("state = 'open'"),
+    )
+    op.create_table(
+        "mo_part",
+        sa.Column("mo_id", sa.String(length=32), nullable=False),
+        sa.Column("part", sa.Integer(), nullable=False),
+        sa.Column("data_coding", sa.Integer(), nullable=False),
+        sa.Column("octets", sa.LargeBinary(), nullable=False),
+        sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["mo_id"], ["long_mo.mo_id"], name=op.f("fk_mo_part_mo_id")),
+        sa.PrimaryKeyConstraint("mo_id", "part", name=op.f("pk_mo_part")),
+    )
 
     op.create_table(
         "no_offers",
@@ -150,6 +222,9 @@ def upgrade() -> None:
         sa.Column("mo_id", sa.String(length=32), nullable=True),
         sa.Column("state", sa.String(length=10), nullable=False),
         sa.Column("reason", sa.String(length=40), nullable=True),
+        sa.Column("reference", sa.Integer(), nullable=True),
+        sa.Column("parts", sa.Integer(), nullable=True),
+        sa.Column("smsc", sa.String(length=40), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("due_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
@@ -164,12 +239,20 @@ def upgrade() -> None:
         op.f("ix_outbox_msisdn_created_at"), "outbox", ["msisdn", "created_at"], unique=False
     )
     op.create_index(
-        "ix_outbox_waiting",
+        "ix_outbox_due",
         "outbox",
-        ["message_class", "state", "due_at", "mt_id"],
+        ["message_class", "due_at", "mt_id"],
         unique=False,
-        sqlite_where=sa.text("state IN ('due', 'claimed')"),
-        postgresql_where=sa.text("state IN ('due', 'claimed')"),
+        sqlite_where=sa.text("state = 'due'"),
+        postgresql_where=sa.text("state = 'due'"),
+    )
+    op.create_index(
+        "ix_outbox_claimed",
+        "outbox",
+        ["claimed_by"],
+        unique=False,
+        sqlite_where=sa.text("state = 'claimed'"),
+        postgresql_where=sa.text("state = 'claimed'"),
     )
 
     op.create_table(
@@ -221,6 +304,15 @@ def upgrade() -> None:
     )
 
     op.create_table(
+        "queue_level",
+        sa.Column("message_class", sa.String(length=8), nullable=False),
+        sa.Column("waiting", sa.Integer(), nullable=False),
+        sa.Column("oldest_due_at", sa.BigInteger(), nullable=True),
+        sa.Column("is_full", sa.Boolean(), nullable=False),
+        sa.Column("measured_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("message_class", name=op.f("pk_queue_level")),
+    )
+    op.create_table(
         "receipt",
         sa.Column("receipt_id", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("smsc", sa.String(length=40), nullable=False),
@@ -228,6 +320,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=10), nullable=False),
         sa.Column("error", sa.String(length=10), nullable=False),
         sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.Column("last_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("receipt_id", name=op.f("pk_receipt")),
         sa.UniqueConstraint(
             "smsc", "message_id", "state", name=op.f("uq_receipt_smsc_message_id_state")
@@ -264,6 +357,7 @@ def upgrade() -> None:
         sa.Column("sound", sa.String(length=200), nullable=False),
         sa.Column("duration_ms", sa.Integer(), nullable=False),
         sa.Column("title_sound", sa.String(length=200), nullable=True),
+        sa.Column("spelling", sa.Text(), nullable=False),
         sa.Column("changed_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("code", name=op.f("pk_tone")),
     )
@@ -305,4 +399,12 @@ def upgrade() -> None:
     )
     op.create_index(
         op.f("ix_outbox_part_smsc_message_id"), "outbox_part", ["smsc", "message_id"], unique=False
+    )
+    op.create_index(
+        "ix_outbox_part_unheard",
+        "outbox_part",
+        ["smsc", "submitted_at"],
+        unique=False,
+        sqlite_where=_UNHEARD,
+        postgresql_where=_UNHEARD,
     )

@@ -2,11 +2,15 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.directories import Edition
-from tests.fakes.catalogue import CODES, a_snapshot, a_tone, some_tones
+from catalog.pinyin import spelling
+from catalog.snapshot import Contents, Snapshot
+from catalog.tones import Tone
+from tests.fakes.catalogue import BRANCHES, CODES, SHANGHAI, a_snapshot, a_tone, some_tones
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -96,6 +100,44 @@ def test_the_next_of_a_style_follows_by_code_and_goes_round() -> None:
 def test_titles_are_found_by_every_word() -> None:
     assert [tone.code for tone in a_snapshot().find("茉莉")] == ["1029"]
     assert a_snapshot().find("") == ()
+
+
+def searched(words: str, *tones: Tone) -> list[str]:
+    spellings = {tone.code: spelling(tone.title, tone.artist) for tone in tones}
+    snapshot = Snapshot(Contents(1, tones, (), spellings), BRANCHES, SHANGHAI)
+    return [tone.code for tone in snapshot.find(words)]
+
+
+MOONS = (
+    a_tone("1029", "月光下的凤尾竹"),
+    a_tone("1032", "明月光"),
+    a_tone("1041", "月光"),
+    a_tone("1055", "远光"),
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "codes"),
+    [
+        ("月光", ["1041", "1029", "1032"]),
+        ("月光 古筝", ["1029", "1041", "1032"]),
+        ("月光 竹", ["1029"]),
+        ("yg", ["1032", "1041", "1055", "1029"]),
+        ("YueGuang", ["1032", "1041", "1029"]),
+        ("fwz", ["1029"]),
+        ("gz 明", ["1032"]),
+        ("1055", ["1055"]),
+        ("uang", []),
+        ("没有", []),
+        ("。", []),
+    ],
+)
+def test_the_likeliest_is_found_first(words: str, codes: list[str]) -> None:
+    assert searched(words, *MOONS) == codes
+
+
+def test_a_retired_tone_is_not_found() -> None:
+    assert searched("茉莉花", a_tone(state="retired")) == []
 
 
 def test_a_branch_is_known_by_number_or_area_code() -> None:

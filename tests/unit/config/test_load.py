@@ -65,7 +65,8 @@ def test_all_errors_are_told_at_once_with_key_value_and_what_is_allowed(tmp_path
 
 
 @pytest.mark.parametrize(
-    "key", ["TONELINE_AMI__ENABLED", "TONELINE_LINE__STAFF", "TONELINE_POLICY__OFFERS_PER_DAY"]
+    "key",
+    ["TONELINE_LINE__REHEARSAL_PIN", "TONELINE_LINE__STAFF", "TONELINE_POLICY__SPEND_PER_YEAR_FEN"],
 )
 def test_a_key_that_is_not_built_is_refused(key: str) -> None:
     assert "there is no such key" in errors_of({key: "1"})[0]
@@ -139,3 +140,34 @@ def test_senders_fall_back_to_the_short_code() -> None:
     assert settings.sms.sender("offer") == "106580019"
     assert settings.sms.sender("answer") == "12530019"
     assert zone(settings).key == "Asia/Shanghai"
+
+
+def smscs(*changes: dict[str, object]) -> dict[str, object]:
+    base = {"host": "192.0.2.1", "system_id": "line", "password": "x"}
+    return {"smsc": [{"name": f"smsc{n}", **base, **change} for n, change in enumerate(changes)]}
+
+
+def test_prefixes_are_kept_as_numbers_are() -> None:
+    settings = Settings.model_validate(smscs({"prefixes": ["139", "86138", "15"]}))
+    assert settings.smsc[0].prefixes == ["86139", "86138", "8615"]
+
+
+@pytest.mark.parametrize("prefix", ["", "0139", "+86139", "139x", "8"])
+def test_a_prefix_no_mobile_number_has_is_refused(prefix: str) -> None:
+    with pytest.raises(ValueError, match="the first digits of mobile numbers"):
+        Settings.model_validate(smscs({"prefixes": [prefix]}))
+
+
+def test_several_smscs_need_different_names() -> None:
+    assert len(Settings.model_validate(smscs({}, {})).smsc) == 2
+    with pytest.raises(ValueError, match="each SMSC needs a name of its own, gw is there twice"):
+        Settings.model_validate(smscs({"name": "gw"}, {}, {"name": "gw"}))
+
+
+def test_calls_cannot_be_placed_without_the_secret() -> None:
+    (error,) = errors_of({"TONELINE_AMI__ENABLED": "true"})
+    assert "ami.secret" in error
+    assert "manager_site.conf" in error
+    errors = errors_of({"TONELINE_AMI__SECRET": '"hush\\n"', "TONELINE_AMI__CHANNEL": "PJSIP/x"})
+    assert len(errors) == 2
+    assert not any("hush" in error for error in errors)

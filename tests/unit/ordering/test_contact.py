@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -82,7 +83,7 @@ def test_no_offer_outside_its_hours(
 
 
 def test_hours_may_be_all_day(database: LocalDatabase) -> None:
-    always = replace(POLICY, hours=(time.min, time.max))
+    always = replace(POLICY, hangup_hours=(time.min, time.max))
     assert (
         database.run_now(contact.may_send, an_offer(), always, LOCAL_NOON.replace(hour=3)) is None
     )
@@ -184,9 +185,110 @@ def test_an_offer_is_sent_in_spite_of(
 def test_the_day_is_the_local_one(database: LocalDatabase) -> None:
     half_past_midnight = datetime(2026, 11, 23, 0, 30, tzinfo=ZoneInfo("Asia/Shanghai"))
     send(database, an_offer("earlier", tone_code="1041"), half_past_midnight)
-    in_utc = ContactPolicy((time.min, time.max), 7, 15, "UTC")
+    all_day = (time.min, time.max)
+    in_utc = ContactPolicy(all_day, all_day, 7, 15, "UTC")
     assert database.run_now(contact.may_send, an_offer(), in_utc, NOON) is None
     assert why_not(database, an_offer()) == "one_a_day"
+
+
+# ---------------------------------------------------------------- caps, senders, a dry run
+
+
+def a_campaign_offer(mt_id: str = "p1", **changes: Any) -> outbox.Message:
+    return an_offer(mt_id, **{"purpose": "campaign", "call_id": None, **changes})
+
+
+def refused(
+    database: LocalDatabase,
+    message: outbox.Message,
+    now: datetime = NOON,
+    **changes: Any,
+) -> str | None:
+    return database.run_now(contact.may_send, message, replace(POLICY, **changes), now)
+
+
+@pytest.mark.parametrize(
+    ("clock", "reason"), [(time(7, 59, 59), "outside_hours"), (time(21), None),
+                          (time(21, 30), "outside_hours")],
+)  # fmt: skip
+def test_other_offers_have_their_own_hours(
+    database: LocalDatabase, clock: time, reason: str | None
+) -> None:
+    now = datetime.combine(LOCAL_NOON.date(), clock, LOCAL_NOON.tzinfo)
+    assert why_not(database, a_campaign_offer(), now) == reason
+
+
+def test_offers_of_every_kind_count_for_the_day(database: LocalDatabase) -> None:
+    send(database, an_offer("earlier", tone_code="1041"), LOCAL_NOON.replace(hour=8))
+    assert refused(database, a_campaign_offer()) == "offers_per_day"
+    assert refused(database, a_campaign_offer(), offers_per_day=2) is None
+    assert refused(database, an_offer(), offers_per_day=2) == "one_a_day"
+
+
+def test_the_month_is_the_local_calendar_month(database: LocalDatabase) -> None:
+    first = datetime(2026, 11, 1, 0, 0, tzinfo=ZoneInfo("Asia/Shanghai"))
+    for number, at in enumerate([first - timedelta(seconds=1), first, first + timedelta(days=9)]):
+        send(database, a_campaign_offer(f"earlier{number}"), at)
+    assert refused(database, a_campaign_offer(), offers_per_month=3) is None
+    assert refused(database, a_campaign_offer(), offers_per_month=2) == "offers_per_month"
+
+
+def test_a_cap_of_none_forbids_all_offers(database: LocalDatabase) -> None:
+    assert refused(database, a_campaign_offer(), offers_per_day=0) == "offers_per_day"
+
+
+def test_answers_and_notices_do_not_count_as_offers(database: LocalDatabase) -> None:
+    send(database, a_message("a"), LOCAL_NOON.replace(hour=8))
+    send(database, a_message("n", message_class="order"), LOCAL_NOON.replace(hour=8))
+    assert refused(database, a_campaign_offer()) is None
+
+
+def test_an_offer_of_which_nobody_knows_whether_it_was_sent_counts(
+    database: LocalDatabase,
+) -> None:
+    database.run_now(outbox.put, a_campaign_offer("earlier"), NOON)
+    database.run_now(delivery.claim, "dead", 1, POLICY, NOON)
+    database.run_now(delivery.release_stale, NOON + timedelta(minutes=1), ())
+    assert refused(database, a_campaign_offer()) == "offers_per_day"
+
+
+def test_an_offer_never_comes_from_the_sender_of_answers(database: LocalDatabase) -> None:
+    shared = frozenset({"12530019"})
+    assert refused(database, an_offer(), service_senders=shared) == "shared_sender"
+    own = an_offer(sender="12530020")
+    assert refused(database, own, service_senders=shared) is None
+    answer = a_message(sender="12530019")
+    assert refused(database, answer, service_senders=shared) is None
+
+
+def test_a_dry_run_decides_and_sends_nothing(database: LocalDatabase) -> None:
+    assert refused(database, an_offer(), dry_run=True) == "dry_run"
+    assert refused(database, a_message(), dry_run=True) is None
+    database.run_now(contact.stop_offers, MSISDN, NOON)
+    assert refused(database, an_offer(), dry_run=True) == "opted_out"
+
+
+def test_two_offers_of_a_number_never_leave_together(database: LocalDatabase) -> None:
+    for name in ("p1", "p2"):
+        database.run_now(outbox.put, a_campaign_offer(name), NOON)
+    first = database.run_now(delivery.claim, "host/1", 5, POLICY, NOON)
+    assert [claim.message.mt_id for claim in first.claims] == ["p1"]
+    database.run_now(delivery.claim, "host/2", 5, POLICY, NOON)
+    assert waiting(database)["p2"] == ("dropped", "offers_per_day")
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_only_one_host_at_a_time_decides_about_a_number(database: LocalDatabase) -> None:
+    for name in ("p1", "p2"):
+        database.run_now(outbox.put, a_campaign_offer(name), NOON)
+    with database.engine.connect() as other, other.begin():
+        taken = delivery.claim(other, "other/1", 1, POLICY, NOON)
+        assert [claim.message.mt_id for claim in taken.claims] == ["p1"]
+        here = database.run_now(delivery.claim, "here/1", 5, POLICY, NOON)
+        assert here.claims == ()
+    assert waiting(database)["p2"] == ("due", None)
+    database.run_now(delivery.claim, "here/2", 5, POLICY, NOON)
+    assert waiting(database)["p2"] == ("dropped", "offers_per_day")
 
 
 # ---------------------------------------------------------------- planning
@@ -224,14 +326,23 @@ def test_further_calls_put_the_offer_off(database: LocalDatabase) -> None:
     due = end + timedelta(minutes=3, seconds=45)
     too_early = due - timedelta(seconds=1)
     claimed = database.run_now(delivery.claim, "host/1", 1, POLICY, too_early)
-    assert claimed.messages == ()
+    assert claimed.claims == ()
     claimed = database.run_now(delivery.claim, "host/2", 1, POLICY, due)
-    assert [message.expires_at for message in claimed.messages] == [due + life]
+    assert [claim.message.expires_at for claim in claimed.claims] == [due + life]
 
 
 def test_a_first_call_has_nothing_to_put_off(database: LocalDatabase) -> None:
     database.run_now(records.call_ended, a_call(), None)
     assert waiting(database) == {}
+
+
+def test_an_offer_that_finds_the_queue_full_is_refused_and_recorded(
+    database: LocalDatabase,
+) -> None:
+    database.run_now(outbox.put, an_offer("other", msisdn="8613905250009"), NOON)
+    assert database.run_now(outbox.measure_queue, NOON, 1) == 1
+    database.run_now(contact.plan_offer, MSISDN, Offer(an_offer("o1"), None), NOON)
+    assert waiting(database)["o1"] == ("dropped", "queue_full")
 
 
 # ---------------------------------------------------------------- refusing and allowing

@@ -1,54 +1,19 @@
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, event, text
 
 from ordering import delivery, outbox
-from ordering.delivery import Part, Report
 from store.database import LocalDatabase
-from store.schema import outbox as table
-from store.schema import outbox_part, receipt
 from tests.fakes.messages import NOON, POLICY, a_message, an_offer
+from tests.fakes.outbox import claim, claims, put, settle, state
 
+LONG = "歌" * 71
 LATER = NOON + timedelta(minutes=1)
-
-
-def row(connection: Connection, mt_id: str = "m1") -> Any:
-    return connection.execute(select(table).where(table.c.mt_id == mt_id)).one()
-
-
-def state(database: LocalDatabase, mt_id: str = "m1") -> tuple[str, str | None]:
-    found = database.run_now(row, mt_id)
-    return found.state, found.reason
-
-
-def put(database: LocalDatabase, *messages: outbox.Message, now: datetime = NOON) -> None:
-    for message in messages:
-        database.run_now(outbox.put, message, now)
-
-
-def claim(
-    database: LocalDatabase, room: int = 10, now: datetime = NOON, claimant: str = "host/1"
-) -> list[str]:
-    claimed = database.run_now(delivery.claim, claimant, room, POLICY, now)
-    return [message.mt_id for message in claimed.messages]
-
-
-def report(database: LocalDatabase, message_id: str, word: str, at: datetime = LATER) -> str | None:
-    return database.run_now(delivery.report, Report("smsc", message_id, word, "000", at))
-
-
-def send(database: LocalDatabase, *message_ids: str, mt_id: str = "m1") -> None:
-    parts = tuple(Part(number, "smsc", one) for number, one in enumerate(message_ids, start=1))
-    database.run_now(delivery.sent, mt_id, parts, NOON)
-
-
-# ---------------------------------------------------------------- putting in
 
 
 def test_a_message_put_twice_is_one_message_and_announced_once(database: LocalDatabase) -> None:
@@ -65,228 +30,146 @@ def test_a_message_that_is_not_to_be_sent_is_kept_with_the_reason(database: Loca
     assert claim(database) == []
 
 
-# ---------------------------------------------------------------- claiming
-
-
-def test_answers_go_before_order_notices_and_those_before_offers(database: LocalDatabase) -> None:
-    put(
-        database,
-        an_offer(due_at=NOON - timedelta(minutes=9)),
-        a_message("n1", message_class="order", due_at=NOON - timedelta(minutes=5)),
-        a_message("a2"),
-        a_message("a1", due_at=NOON - timedelta(seconds=1)),
-    )
-    assert claim(database) == ["a1", "a2", "n1", "o1"]
-
-
-def test_no_more_are_claimed_than_there_is_room_for(database: LocalDatabase) -> None:
-    put(database, a_message("a1"), a_message("a2"), a_message("n1", message_class="order"))
-    assert len(claim(database, room=2)) == 2
-    assert claim(database, room=0, claimant="host/2") == []
-    assert claim(database, claimant="host/3") == ["n1"]
-
-
-def test_what_is_claimed_is_not_claimed_by_another(database: LocalDatabase) -> None:
-    put(database, a_message())
-    assert claim(database) == ["m1"]
-    assert claim(database, claimant="other/1") == []
-
-
-def test_a_claim_repeated_because_its_answer_was_lost_has_the_same_messages(
-    database: LocalDatabase,
-) -> None:
-    put(database, a_message("a1"), a_message("a2"))
-    assert claim(database, room=1) == claim(database, room=1)
-
-
-def test_what_is_not_due_yet_waits(database: LocalDatabase) -> None:
-    put(database, a_message(due_at=LATER))
-    assert claim(database) == []
-    assert claim(database, now=LATER) == ["m1"]
-
-
-def test_what_is_past_its_time_is_dropped_and_the_next_take_its_place(
-    database: LocalDatabase,
-) -> None:
-    stale = [
-        a_message(f"s{n}", expires_at=NOON, due_at=NOON - timedelta(hours=7)) for n in range(5)
-    ]
-    put(database, *stale, a_message())
-    claimed = database.run_now(delivery.claim, "host/1", 2, POLICY, NOON)
-    assert [message.mt_id for message in claimed.messages] == ["m1"]
-    assert claimed.dropped == 5
-    assert state(database, "s0") == ("dropped", "expired")
-
-
-def test_a_claimed_message_comes_as_it_was_put(database: LocalDatabase) -> None:
-    message = a_message(tone_code="1029", order_id="o", call_id="c", mo_id="m")
-    put(database, message)
-    claimed = database.run_now(delivery.claim, "host/1", 1, POLICY, NOON)
-    assert claimed.messages == (message,)
-
-
-# ---------------------------------------------------------------- what came of it
-
-
-def test_a_sent_message_is_sent_once_and_for_all(database: LocalDatabase) -> None:
+def test_what_is_claimed_is_not_dropped_any_more(database: LocalDatabase) -> None:
     put(database, a_message())
     claim(database)
-    send(database, "7")
-    send(database, "7")
-    found = database.run_now(row)
-    assert (found.state, found.sent_at, found.attempts) == ("sent", NOON, 1)
-    assert claim(database, now=NOON + timedelta(hours=1)) == []
+    database.run_now(outbox.drop, "m1", "opted_out", NOON)
+    assert state(database) == ("claimed", None)
 
 
-def test_a_refused_message_has_failed_with_the_reason(database: LocalDatabase) -> None:
-    put(database, a_message())
-    claim(database)
-    database.run_now(delivery.failed, "m1", (), "RINVDSTADR", NOON)
-    assert state(database) == ("failed", "RINVDSTADR")
-    assert database.run_now(row).sent_at is None
+# ---------------------------------------------------------------- the reference of long texts
 
 
-def test_a_half_sent_message_has_failed_and_keeps_the_part_that_went(
-    database: LocalDatabase,
-) -> None:
-    put(database, a_message())
-    claim(database)
-    database.run_now(delivery.failed, "m1", (Part(1, "smsc", "7"),), "RINVDSTADR", NOON)
-    assert report(database, "7", "DELIVRD") == "m1"
-    assert state(database) == ("failed", "RINVDSTADR")
+def references(database: LocalDatabase) -> dict[str, int]:
+    return {one.message.mt_id: one.reference for one in claims(database)}
 
 
-def test_a_message_that_could_not_go_now_is_due_again(database: LocalDatabase) -> None:
-    put(database, a_message())
-    claim(database)
-    database.run_now(delivery.released, "m1", LATER)
-    assert claim(database, claimant="host/2") == []
-    assert claim(database, now=LATER, claimant="host/2") == ["m1"]
+def test_long_texts_to_one_number_have_different_references(database: LocalDatabase) -> None:
+    for number in range(3):
+        now = NOON + timedelta(seconds=number)
+        put(database, a_message(f"m{number}", text=LONG), now=now)
+        put(database, a_message(f"s{number}"), now=now + timedelta(milliseconds=1))
+    found = references(database)
+    assert [found[f"m{number}"] for number in range(3)] == [1, 2, 3]
+    assert [found[f"s{number}"] for number in range(3)] == [0, 0, 0]
 
 
-def test_what_a_dead_host_had_claimed_is_sent_by_another_but_no_offer_twice(
-    database: LocalDatabase,
-) -> None:
-    put(database, a_message(), an_offer())
-    claim(database)
-    assert database.run_now(delivery.release_stale, NOON) == 0
-    after = NOON + delivery.LEASE + timedelta(seconds=1)
-    assert database.run_now(delivery.release_stale, after) == 2
-    assert claim(database, now=after, claimant="other/1") == ["m1"]
-    assert state(database, "o1") == ("dropped", "perhaps_sent")
-
-
-def test_a_message_sent_after_its_claim_was_taken_back_is_not_sent_again(
-    database: LocalDatabase,
-) -> None:
-    put(database, a_message())
-    claim(database)
-    after = NOON + delivery.LEASE + timedelta(seconds=1)
-    database.run_now(delivery.release_stale, after)
-    send(database, "7")
-    assert claim(database, now=after, claimant="other/1") == []
-
-
-# ---------------------------------------------------------------- receipts
-
-
-def sent_message(database: LocalDatabase, *message_ids: str) -> None:
-    put(database, a_message())
-    claim(database)
-    send(database, *message_ids)
-
-
-def test_a_message_is_delivered_when_all_its_parts_are(database: LocalDatabase) -> None:
-    sent_message(database, "7", "8")
-    assert report(database, "7", "DELIVRD") == "m1"
-    assert state(database) == ("sent", None)
-    report(database, "8", "DELIVRD")
-    assert state(database) == ("delivered", None)
-
-
-def test_a_receipt_that_comes_before_the_submit_response_counts(database: LocalDatabase) -> None:
-    put(database, a_message())
-    claim(database)
-    assert report(database, "7", "DELIVRD") is None
-    send(database, "7")
-    assert state(database) == ("delivered", None)
-
-
-def test_an_old_receipt_of_an_id_that_is_used_again_does_not_count(database: LocalDatabase) -> None:
-    report(database, "7", "UNDELIV", at=NOON - timedelta(days=1))
-    sent_message(database, "7")
-    assert state(database) == ("sent", None)
-    report(database, "7", "DELIVRD")
-    assert state(database) == ("delivered", None)
-
-
-def test_a_receipt_means_the_newest_message_of_an_id(database: LocalDatabase) -> None:
-    sent_message(database, "7")
-    put(database, a_message("m2"))
-    claim(database, claimant="host/2")
-    parts = (Part(1, "smsc", "7"),)
-    database.run_now(delivery.sent, "m2", parts, LATER)
-    assert report(database, "7", "DELIVRD") == "m2"
-    assert state(database) == ("sent", None)
-
-
-@pytest.mark.parametrize("word", ["EXPIRED", "DELETED", "UNDELIV", "REJECTD"])
-def test_a_message_of_which_a_part_failed_has_failed(database: LocalDatabase, word: str) -> None:
-    sent_message(database, "7", "8")
-    report(database, "7", word)
-    report(database, "8", "DELIVRD")
-    assert state(database) == ("failed", word)
-
-
-def test_a_final_state_is_never_overwritten(database: LocalDatabase) -> None:
-    sent_message(database, "7")
-    report(database, "7", "ENROUTE")
-    assert state(database) == ("sent", None)
-    for word in ("DELIVRD", "ENROUTE", "UNDELIV", "ACCEPTD"):
-        report(database, "7", word)
-    assert state(database) == ("delivered", None)
-
-
-def test_every_receipt_is_kept_once(database: LocalDatabase) -> None:
-    for _ in range(2):
-        report(database, "9", "DELIVRD")
-
-    def kept(connection: Connection) -> int:
-        return len(connection.execute(select(receipt)).all())
-
-    with database.engine.connect() as connection:
-        assert kept(connection) == 1
-
-
-def test_parts_of_which_nothing_is_heard_become_unknown_until_something_is(
-    database: LocalDatabase,
-) -> None:
-    sent_message(database, "7")
-    assert database.run_now(delivery.give_up_receipts, NOON) == 0
-    assert database.run_now(delivery.give_up_receipts, LATER) == 1
-    assert state(database) == ("sent", None)
-    report(database, "7", "DELIVRD")
-    assert state(database) == ("delivered", None)
-
-
-@settings(
-    max_examples=25,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(st.permutations(["sent", "7 ENROUTE", "7 DELIVRD", "8 DELIVRD", "8 ACCEPTD", "7 DELIVRD"]))
-def test_the_order_in_which_it_is_heard_does_not_matter(
-    database: LocalDatabase, happenings: list[str]
-) -> None:
+def test_a_reference_begins_again_after_the_last_there_is(database: LocalDatabase) -> None:
+    put(database, a_message("m1", text=LONG))
     with database.engine.begin() as connection:
-        for emptied in (outbox_part, receipt, table):
-            connection.execute(delete(emptied))
+        connection.execute(text("UPDATE outbox SET reference = 65535"))
+    put(database, a_message("m2", text=LONG), now=LATER)
+    assert references(database)["m2"] == 0
+
+
+def test_a_message_keeps_its_reference_when_it_is_sent_again(database: LocalDatabase) -> None:
+    put(database, a_message(text=LONG))
+    (first,) = claims(database)
+    settle(database, "later", again_at=NOON, of=2)
+    (second,) = claims(database, claimant="host/2")
+    assert first.reference == second.reference
+
+
+# ---------------------------------------------------------------- what waits
+
+
+def levels(database: LocalDatabase) -> dict[str, tuple[int, bool]]:
+    found = database.run_now(outbox.levels)
+    return {level.message_class: (level.waiting, level.is_full) for level in found}
+
+
+def test_what_waits_is_counted_by_class(database: LocalDatabase) -> None:
+    assert levels(database) == {}
+    put(database, a_message("a1"), a_message("a2", due_at=LATER), an_offer())
+    claim(database, room=1)
+    assert database.run_now(outbox.measure_queue, NOON, 10) == 0
+    assert levels(database) == {"answer": (1, False), "order": (0, False), "offer": (1, False)}
+    oldest = {one.message_class: one.oldest_due_at for one in database.run_now(outbox.levels)}
+    assert oldest == {"answer": LATER, "order": None, "offer": NOON}
+
+
+def test_over_the_limit_offers_are_refused_and_answers_are_not(database: LocalDatabase) -> None:
+    put(database, an_offer("o1"))
+    assert database.run_now(outbox.measure_queue, NOON, 1) == 1
+    assert database.run_now(outbox.put, an_offer("o2"), NOON) == outbox.QUEUE_FULL
+    assert state(database, "o2") == ("dropped", "queue_full")
+    assert database.run_now(outbox.put, a_message(), NOON) is None
+    assert state(database) == ("due", None)
+
+
+def test_offers_are_taken_again_when_fewer_wait(database: LocalDatabase) -> None:
+    put(database, an_offer("o1"))
+    database.run_now(outbox.measure_queue, NOON, 1)
+    database.run_now(outbox.drop, "o1", "opted_out", NOON)
+    assert database.run_now(outbox.measure_queue, NOON, 1) == 1
+    assert database.run_now(outbox.put, an_offer("o2"), NOON) is None
+
+
+def test_the_expired_are_dropped_so_many_at_a_time(database: LocalDatabase) -> None:
+    put(database, *(a_message(f"m{n}", expires_at=LATER) for n in range(3)), a_message("fresh"))
+    assert database.run_now(outbox.drop_expired, NOON, 2) == 0
+    assert database.run_now(outbox.drop_expired, LATER, 2) == 2 - 1  # `fresh` is the first by name
+    assert database.run_now(outbox.drop_expired, LATER, 5) == 2
+    assert state(database, "m0") == ("dropped", "expired")
+    assert state(database, "fresh") == ("due", None)
+
+
+# ---------------------------------------------------------------- with 100,000 offers waiting
+
+
+def a_full_outbox(connection: Connection, waiting: int) -> None:
+    many = """
+        WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :many)
+        INSERT INTO outbox (mt_id, msisdn, sender, text, message_class, purpose, state, created_at,
+                            due_at, expires_at, attempts)
+        SELECT 'x' || n, '8613805' || (100000 + n), '12530019', 'x', 'offer', 'campaign', 'due',
+               n, n, 9000000000000000, 0
+        FROM numbers
+    """
+    connection.execute(text(many), {"many": waiting})
+
+
+def plans(database: LocalDatabase, work: Callable[[Connection], object]) -> Iterator[str]:
+    """Yield the plan of each statement that reads the outbox as `work` runs it."""
+    ran: list[tuple[str, Any]] = []
+
+    def remember(_c: object, _k: object, sql: str, values: Any, _x: object, _m: object) -> None:
+        ran.append((sql, values))
+
+    engine = database.engine
+    event.listen(engine, "before_cursor_execute", remember)
+    with engine.begin() as connection:
+        work(connection)
+    event.remove(engine, "before_cursor_execute", remember)
+    explain = "EXPLAIN QUERY PLAN" if engine.dialect.name == "sqlite" else "EXPLAIN"
+    with engine.connect() as connection:
+        for sql, values in ran:
+            if sql.startswith("SELECT") and "FROM outbox" in sql:
+                rows = connection.exec_driver_sql(f"{explain} {sql}", values)
+                yield "\n".join(" ".join(map(str, row)) for row in rows)
+
+
+def claiming(connection: Connection) -> None:
+    assert delivery.claim(connection, "host/1", 1, POLICY, NOON).claims
+
+
+def releasing(connection: Connection) -> None:
+    assert delivery.release_stale(connection, NOON, ()) == 0
+
+
+@pytest.mark.parametrize("work", [claiming, releasing])
+def test_queued_offers_do_not_slow_answers(
+    database: LocalDatabase, work: Callable[[Connection], object]
+) -> None:
     put(database, a_message())
-    claim(database)
-    for happening in happenings:
-        if happening == "sent":
-            send(database, "7", "8")
-        else:
-            message_id, word = happening.split()
-            report(database, message_id, word)
-    assert state(database) == ("delivered", None)
+    with database.engine.begin() as connection:
+        a_full_outbox(connection, 20_000)
+    with database.engine.begin() as connection:
+        connection.execute(text("ANALYZE"))
+    found = list(plans(database, work))
+    assert found
+    for plan in found:
+        # Those that are claimed are few: reading all of their index is no scan of the table.
+        through_due = "ix_outbox_due" in plan and "SCAN outbox" not in plan
+        assert through_due or "ix_outbox_claimed" in plan
+        assert "Seq Scan" not in plan

@@ -13,16 +13,19 @@ from store.connection import PreparedStatements
 from store.schema import metadata
 
 MODULES = (
+    "ordering.callbacks",
     "ordering.consent",
     "ordering.contact",
     "ordering.delivery",
     "ordering.orders",
     "ordering.outbox",
+    "ordering.receipts",
     "ordering.records",
     "ordering.subscribers",
     "smpp.answers",
     "smpp.cancelling",
     "smpp.looking_up",
+    "smpp.parts",
 )
 
 
@@ -46,7 +49,11 @@ def connection() -> Iterator[Connection]:
         yield connection
 
 
-def plan(connection: Connection, name: str) -> str:
+# A partial index that never holds more than the messages under way.
+SMALL = frozenset({"SCAN CONSTANT ROW", "SCAN outbox USING INDEX ix_outbox_claimed"})
+
+
+def plan(connection: Connection, name: str) -> tuple[str, ...]:
     statement = STATEMENTS[name]
     compiled = statement.compile(dialect=sqlite.dialect())
     values = dict.fromkeys(key for key, bound in compiled.binds.items() if bound.required)
@@ -54,16 +61,17 @@ def plan(connection: Connection, name: str) -> str:
     assert prepared is not None, "it is not run the quick way"
     marks = [None] * prepared.sql.count("?")
     rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {prepared.sql}", tuple(marks))
-    return "; ".join(row[3] for row in rows)
+    return tuple(row[3] for row in rows)
 
 
 @pytest.mark.parametrize("name", STATEMENTS)
 def test_it_reads_no_whole_table(connection: Connection, name: str) -> None:
-    assert "SCAN" not in plan(connection, name)
+    steps = plan(connection, name)
+    assert [step for step in steps if step.startswith("SCAN") and step not in SMALL] == []
 
 
 @pytest.mark.parametrize("name", ["ordering.delivery._CANDIDATES", "ordering.orders._DUE"])
 def test_what_is_due_is_found_in_its_order(connection: Connection, name: str) -> None:
-    found = plan(connection, name)
+    found = "; ".join(plan(connection, name))
     assert "ix_" in found
     assert "TEMP B-TREE" not in found, "a queue of any length would be sorted with every look"

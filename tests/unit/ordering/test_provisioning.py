@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from catalog.tones import Prices
 from ordering import orders
 from ordering.prices import pays
-from ordering.provisioning import LocalOperator, NoQuote, Quote, local_quote
+from ordering.provisioning import LocalOperator, NoQuote, Quote, local_function_quote, local_quote
 from ordering.subscribers import set_subscriber
 from store.database import LocalDatabase
 from tests.fakes.catalogue import SHANGHAI, a_tone
@@ -53,6 +53,21 @@ def test_an_owned_tone_is_not_sold_again(database: LocalDatabase) -> None:
     due = database.run_now(orders.claim_due, "host", 1, NOON, 60.0)
     database.run_now(orders.provisioned, due, 30, NOON)
     assert quote(database).reason == "owned"
+
+
+@pytest.mark.parametrize(
+    ("function", "state", "reason"),
+    [("off", "active", None), ("on", "active", "owned"), ("off", "suspended", "suspended")],
+)
+def test_the_function_has_a_quote_of_its_own(
+    database: LocalDatabase, function: str, state: str, reason: str | None
+) -> None:
+    database.run_now(set_subscriber, NUMBER, NOON, None, function, state)  # type: ignore[arg-type]  # parametrised
+    found = database.run_now(local_function_quote, NUMBER)
+    assert (found.reason, found.eligible) == (reason, reason is None)
+    assert (found.pays_fen, found.function_fee_fen) == (500, 500)
+    assert found.function_open == (function == "on")
+    assert quote(database).function_open == (function == "on")
 
 
 @pytest.mark.parametrize(

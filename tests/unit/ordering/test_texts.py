@@ -140,6 +140,15 @@ def test_a_list_that_fits_has_no_rest() -> None:
     assert text == "【彩铃直通车】您有1首彩铃:1029《茉莉花》2元;退订回TD加编码"
 
 
+def test_a_list_tells_how_many_of_its_items_it_shows() -> None:
+    items = [{"code": str(1000 + n), "title": f"曲{n}" * 4} for n in range(20)]
+    text, shown = shipped().fit_list("branch_songs", items, page="2")
+    assert 0 < shown < 20
+    assert f"曲{shown - 1}》" in text
+    assert f"曲{shown}》" not in text
+    assert "更多回ML2" in text
+
+
 def test_a_list_of_overlong_lines_shows_none_of_them() -> None:
     text = shipped().fill_list("restored", [{"title": "长" * 300}])
     assert text == "【彩铃直通车】已恢复1首:等;不另收费"

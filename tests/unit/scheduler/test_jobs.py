@@ -6,10 +6,12 @@ from twisted.internet.defer import Deferred
 
 from ordering import orders
 from ordering.orders import Order
-from scheduler.jobs import expire_questions, fulfil_due, release_stale_claims
-from scheduler.timetable import TIMETABLE
+from scheduler.jobs import fulfil_due
+from scheduler.timetable import timetable
 from store.database import LocalDatabase
 from store.wire import name_of
+from tests.fakes.messages import a_message, an_offer
+from tests.fakes.outbox import claim, put, send, state
 from tests.unit.ordering.test_orders import LIMITS, NOON, NUMBER, a_request
 
 LATER = NOON + timedelta(minutes=31)
@@ -84,16 +86,56 @@ def test_an_order_whose_operator_failed_is_tried_again_after_its_lease(
     assert fulfil(database, working, NOON + timedelta(minutes=2)) == 1
 
 
+TIMETABLE = timetable(
+    resent=("answer", "order"), offers_waiting=10, receipt_timeouts={"smsc": timedelta(hours=72)}
+)
+
+
+def run(database: LocalDatabase, name: str, at: datetime) -> int:
+    duty = next(duty for duty in TIMETABLE if duty.name == name)
+    return database.run_now(duty.job, at, *duty.values)
+
+
 def test_every_duty_is_idempotent_and_known_to_the_store_process(database: LocalDatabase) -> None:
     for duty in TIMETABLE:
-        assert name_of(duty.job)
+        assert name_of(duty.job).startswith("scheduler.jobs.")
         assert duty.every_s > 0
-        assert database.run_now(duty.job, NOON) == 0
-        assert database.run_now(duty.job, NOON) == 0
+        assert run(database, duty.name, NOON) == 0
+        assert run(database, duty.name, NOON) == 0
+    assert len({duty.name for duty in TIMETABLE}) == len(TIMETABLE)
 
 
-def test_stale_claims_are_released(database: LocalDatabase) -> None:
+def test_stale_claims_of_orders_are_released(database: LocalDatabase) -> None:
     database.run_now(orders.place, a_request(), None, LIMITS, NOON)
     database.run_now(orders.claim_due, "dead", 1, NOON, 60.0)
-    assert database.run_now(release_stale_claims, LATER) == 1
-    assert database.run_now(expire_questions, LATER) == 0
+    assert run(database, "release_stale_orders", LATER) == 1
+    assert run(database, "expire_questions", LATER) == 0
+
+
+def test_of_a_dead_host_s_messages_only_those_of_a_resent_class_go_on(
+    database: LocalDatabase,
+) -> None:
+    put(database, a_message(), an_offer())
+    claim(database)
+    assert run(database, "release_stale_messages", LATER) == 2
+    assert state(database) == ("due", None)
+    assert state(database, "o1") == ("dropped", "perhaps_sent")
+
+
+def test_messages_past_their_time_are_dropped_without_an_smsc(database: LocalDatabase) -> None:
+    put(database, a_message(), an_offer())
+    assert run(database, "drop_expired_messages", LATER) == 1
+    assert state(database, "o1") == ("dropped", "expired")
+
+
+def test_a_full_queue_of_offers_is_noticed(database: LocalDatabase) -> None:
+    put(database, *(an_offer(f"o{number}") for number in range(10)))
+    assert run(database, "measure_queue", NOON) == 1
+
+
+def test_receipts_that_never_came_are_given_up_in_the_smsc_s_time(database: LocalDatabase) -> None:
+    put(database, a_message())
+    send(database, "7")
+    assert run(database, "give_up_receipts", NOON + timedelta(hours=72)) == 0
+    assert run(database, "give_up_receipts", NOON + timedelta(hours=72, seconds=1)) == 1
+    assert state(database) == ("unknown", None)

@@ -58,7 +58,20 @@ def cancel(*codes: str) -> Intent:
         ("TJ|推荐", Intent("resume")),
         ("3|12|1 2|1,3|10 29|10-29", None),
         ("BZ|帮助|?|？||hello|谢谢|不错|Y N|Y/N|是否|Y不", Intent("help")),
-        ("ML|KT|ST1029|试听1029|目录", Intent("help")),
+        ("ML|ml|目录|ML 1|目录。", Intent("branch_songs", numbers=(1,))),
+        ("ML2|目录2|ML 2", Intent("branch_songs", numbers=(2,))),
+        ("ML 省|ML省|目录 全省|省目录", Intent("province_songs", numbers=(1,))),
+        ("ML 省 2|ML省2|ML2省", Intent("province_songs", numbers=(2,))),
+        ("ML 1029|ML 2 3|目录 1029", Intent("help")),
+        ("ST 1029|st1029|试听1029|试听 1029", Intent("listen", ("1029",))),
+        ("ST 1029 1041", Intent("one_code", ("1029", "1041"))),
+        ("ST|试听", Intent("one_code")),
+        ("不试听1029|N ST 1029|别开通|KT N 1029", Intent("help")),
+        ("KT|kt|开通|开通彩铃|我要开通|KT 1029", Intent("function")),
+        ("YKT|Y KT|确认开通|KT Y", confirm("KT")),
+        ("NKT|N KT|不开通|不要开通|放弃开通", decline("KT")),
+        ("TDKT|TD KT|取消开通|退订彩铃功能|QXKT", cancel("KT")),
+        ("CX mlh|cxmlh|CXMLH", Intent("search", words="MLH")),
         ("13905250001|01029|000|000000|00 00|123456789", Intent("help")),
         ("1029 1041|DG 1029 1041|1029,1041|CX 1029 1041", Intent("one_code", ("1029", "1041"))),
         ("Y 1029 1041|N 1029 1041", Intent("one_code", ("1029", "1041"))),
@@ -87,7 +100,7 @@ def test_digits_apart_are_never_read_as_one_code() -> None:
         assert "1029" not in parse(f"10{separator}29").codes
 
 
-WORDS = "Y,是,确认,DG,订购,1029,1,2,我要,CX,ST,回,1041,R,全部,T,好, ,."
+WORDS = "Y,是,确认,DG,订购,1029,1,2,我要,CX,ST,试听,KT,开通,ML,省,回,1041,R,全部,T,好, ,."
 words = st.sampled_from(WORDS.split(","))
 negatives = st.sampled_from([" N ", " TD ", "不", "别", "退", "取消", "拒"])
 
@@ -102,18 +115,18 @@ def test_a_word_of_refusal_never_opens_or_confirms_a_question(
     before: list[str], negative: str, after: list[str]
 ) -> None:
     text = "".join([*before, negative, *after])
-    assert parse(text).kind not in ("ask", "confirm"), text
+    assert parse(text).kind not in ("ask", "confirm", "function", "listen"), text
 
 
-@given(st.text(alphabet="YN是不订购确认取消退别拒0123459 DGTDCXR,"))
+@given(st.text(alphabet="YN是不订购确认取消退别拒0123459 DGTDCXRKST开通试听,"))
 def test_no_confirmation_holds_a_word_of_refusal(text: str) -> None:
-    if parse(text).kind in ("ask", "confirm"):
+    if parse(text).kind in ("ask", "confirm", "function", "listen"):
         folded = unicodedata.normalize("NFKC", text).upper()
         assert re.search("[不别退拒]|取消", folded) is None
         assert re.search(r"(?<![A-Z])(?:N|TD)(?![A-Z])", folded) is None
 
 
-@given(st.text(alphabet="YDG是订购1029 ,"))
+@given(st.text(alphabet="YDGKST是订购1029 ,"))
 def test_a_code_it_names_stands_in_the_text(text: str) -> None:
     for code in parse(text).codes:
         assert code in text

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC
 from typing import Any
 
@@ -11,6 +12,7 @@ from smpp import pdu
 from smpp.commands import (
     AlertNotification,
     Bind,
+    BindMode,
     BindResp,
     DataSm,
     DataSmResp,
@@ -36,11 +38,13 @@ from smpp.events import (
     Malformed,
     MoReceived,
     ReceiptReceived,
+    ResponseLate,
     ResponseLost,
     SubmitFailed,
     Submitted,
 )
-from smpp.session import TRANSITIONS, Cause, Limits, LocalProtocolError, Session, State
+from smpp.session import Limits, LocalProtocolError, Session
+from smpp.states import TRANSITIONS, Cause, State
 
 LIMITS = Limits(
     window=3,
@@ -68,11 +72,11 @@ def sent(session: Session) -> list[Pdu]:
     return [pdu.decode(octets) for octets in found]
 
 
-def bound(message_id: Any = "text") -> Session:
+def bound(message_id: Any = "text", mode: BindMode = "transceiver") -> Session:
     session = connected(message_id)
-    session.bind(Bind(0, "toneline", "secret"), 0.0)
-    assert feed(session, BindResp(1, Status.ROK, "SMSC"), now=0.0) == [Bound("SMSC")]
-    assert sent(session) == [Bind(1, "toneline", "secret")]
+    session.bind(Bind(0, "toneline", "secret", mode), 0.0)
+    assert feed(session, BindResp(1, Status.ROK, "SMSC", mode), now=0.0) == [Bound("SMSC")]
+    assert sent(session) == [Bind(1, "toneline", "secret", mode)]
     return session
 
 
@@ -82,7 +86,7 @@ def bound(message_id: Any = "text") -> Session:
 def test_a_bind_is_sent_and_its_acceptance_binds() -> None:
     session = bound()
     assert session.state is State.BOUND
-    assert session.free(0.0) == 3
+    assert session.free == 3
 
 
 def test_a_refused_bind_closes() -> None:
@@ -133,6 +137,16 @@ def test_a_second_bind_is_our_own_mistake() -> None:
         bound().bind(Bind(0, "toneline"), 0.0)
 
 
+def test_an_outbind_is_refused_and_the_bind_goes_on() -> None:
+    session = connected()
+    session.bind(Bind(0, "toneline"), 0.0)
+    session.data_to_send()
+    (event,) = feed(session, Outbind(9, "smsc"))
+    assert event == Malformed("Outbind from an SMSC")
+    assert sent(session) == [GenericNack(9, Status.RINVBNDSTS)]
+    assert feed(session, BindResp(1)) == [Bound("")]
+
+
 def test_messages_before_the_bind_are_refused() -> None:
     session = connected()
     (event,) = feed(session, MO)
@@ -163,11 +177,11 @@ def test_the_window_is_kept() -> None:
     session = bound()
     for left in (2, 1, 0):
         session.submit(MESSAGE, 0.0)
-        assert session.free(0.0) == left
+        assert session.free == left
     with pytest.raises(LocalProtocolError, match="window is full"):
         session.submit(MESSAGE, 0.0)
     feed(session, SubmitSmResp(3, 0, "x"))
-    assert session.free(0.0) == 1
+    assert session.free == 1
 
 
 def test_a_refused_message_names_its_status() -> None:
@@ -188,37 +202,65 @@ def test_a_field_that_does_not_fit_sends_nothing() -> None:
     assert session.idle
 
 
-@pytest.mark.parametrize("status", [Status.RTHROTTLED, Status.RMSGQFUL])
-def test_throttling_pauses_longer_each_time_and_ends_with_a_success(status: int) -> None:
-    session = bound()
-    session.submit(MESSAGE, 0.0)
-    session.submit(MESSAGE, 0.0)
-    feed(session, SubmitSmResp(2, status), SubmitSmResp(3, status), now=1.0)
-    assert session.free(1.9) == 0
-    assert session.next_deadline() == 2.0
-    assert session.expire(2.0) == []
-    assert session.free(2.0) == 3
-    session.submit(MESSAGE, 2.0)
-    feed(session, SubmitSmResp(4, status), now=3.0)
-    assert session.free(4.9) == 0
-    session.expire(5.0)
-    session.submit(MESSAGE, 5.0)
-    feed(session, SubmitSmResp(5, 0, "x"), now=5.0)
-    session.submit(MESSAGE, 5.0)
-    feed(session, SubmitSmResp(6, status), now=6.0)
-    assert session.free(7.0) == 3
-
-
 def test_a_response_that_does_not_come_in_time_is_lost_and_frees_its_place() -> None:
     session = bound()
-    session.submit(MESSAGE, 1.0)
+    session.submit(MESSAGE, 1.0, "first")
     session.submit(MESSAGE, 2.0)
     assert session.next_deadline() == 11.0
-    assert session.expire(11.5) == [ResponseLost(2)]
-    assert session.free(11.5) == 2
-    (late,) = feed(session, SubmitSmResp(2, 0, "x"), now=12.0)
-    assert isinstance(late, Malformed)
+    assert session.expire(11.5) == [ResponseLost(2, "first")]
+    assert session.free == 2
     assert session.expire(12.0) == [ResponseLost(3)]
+
+
+def test_a_response_after_its_time_is_told_once() -> None:
+    session = bound("hex_dec")
+    for about in ("a", "b"):
+        session.submit(MESSAGE, 1.0, about)
+    session.expire(11.0)
+    assert feed(session, SubmitSmResp(2, 0, "1F"), SubmitSmResp(3, Status.RTHROTTLED)) == [
+        ResponseLate(2, Status.ROK, "31", "a"),
+        ResponseLate(3, Status.RTHROTTLED, "", "b"),
+    ]
+    (again,) = feed(session, SubmitSmResp(2, 0, "1F"))
+    assert isinstance(again, Malformed)
+
+
+def test_only_so_many_late_responses_are_waited_for() -> None:
+    session = Session(replace(LIMITS, window=6000), "text", UTC)
+    session.bind(Bind(0, "toneline"), 0.0)
+    feed(session, BindResp(1), now=0.0)
+    for now in (0.0, 10.0):
+        for _ in range(5001):
+            session.submit(MESSAGE, now)
+        session.expire(now + 10.0)
+        feed(session, SubmitSmResp(session.submit(MESSAGE, now + 10.0)), now=now + 10.0)
+    oldest, next_oldest, third = feed(
+        session, SubmitSmResp(2), SubmitSmResp(3), SubmitSmResp(4, 0, "x")
+    )
+    assert (type(oldest), type(next_oldest), type(third)) == (Malformed, Malformed, ResponseLate)
+
+
+def test_a_window_of_messages_lost_in_a_row_is_a_stall() -> None:
+    session = bound()
+    for _ in range(3):
+        session.submit(MESSAGE, 1.0)
+    feed(session, EnquireLink(1), now=11.0)
+    events = session.expire(11.0)
+    assert events[-1] == Closed("no response to 3 messages in a row")
+    assert [type(event) for event in events] == [ResponseLost] * 3 + [Closed]
+
+
+@pytest.mark.parametrize("answer", [SubmitSmResp(2), SubmitSmResp(4), GenericNack(4)], ids=str)
+def test_any_response_to_a_message_ends_a_row_of_lost_ones(answer: Pdu) -> None:
+    session = bound()
+    session.submit(MESSAGE, 1.0)
+    session.submit(MESSAGE, 1.0)
+    session.submit(MESSAGE, 2.0)
+    session.expire(11.0)
+    feed(session, answer, now=11.5)
+    session.submit(MESSAGE, 11.5)
+    session.expire(21.5)
+    assert session.state is State.BOUND
 
 
 def test_a_malformed_response_is_a_lost_one() -> None:
@@ -232,13 +274,42 @@ def test_a_malformed_response_is_a_lost_one() -> None:
     assert session.data_to_send() == b""
 
 
-def test_sequence_numbers_wrap_and_pass_over_those_under_way() -> None:
+def test_sequence_numbers_wrap_and_pass_over_those_under_way_and_lost() -> None:
     session = bound()
     session.submit(MESSAGE, 0.0)
+    session.submit(MESSAGE, 5.0)
+    session.expire(10.0)
     session._sequence = 0x7FFF_FFFE
-    assert session.submit(MESSAGE, 0.0) == 0x7FFF_FFFF
+    assert session.submit(MESSAGE, 10.0) == 0x7FFF_FFFF
     session._sequence = 1
-    assert session.submit(MESSAGE, 0.0) == 3
+    assert session.submit(MESSAGE, 10.0) == 4
+
+
+def test_a_message_may_go_as_data_sm() -> None:
+    session = bound()
+    message = DataSm(0, "12530019", "8613905250001", tlvs=((Tag.MESSAGE_PAYLOAD, b"hi"),))
+    session.submit(message, 0.0)
+    assert sent(session) == [message._replace(sequence=2)]
+    assert feed(session, DataSmResp(2, 0, "7")) == [Submitted(2, "7")]
+
+
+# ---- one way only
+
+
+def test_a_receiver_submits_nothing_and_receives() -> None:
+    session = bound(mode="receiver")
+    assert session.free == 0
+    with pytest.raises(LocalProtocolError, match="receiver"):
+        session.submit(MESSAGE, 0.0)
+    assert feed(session, MO) == [MoReceived(5, MO)]
+
+
+def test_a_transmitter_submits_and_is_delivered_nothing() -> None:
+    session = bound(mode="transmitter")
+    assert session.free == 3
+    (event,) = feed(session, MO)
+    assert event == Malformed("a message to a transmitter")
+    assert sent(session) == [DeliverSmResp(5, Status.RINVBNDSTS)]
 
 
 # ---- receiving
@@ -249,8 +320,8 @@ def test_a_message_is_answered_when_the_owner_says_so() -> None:
     assert feed(session, MO) == [MoReceived(5, MO)]
     assert session.data_to_send() == b""
     assert not session.idle
-    session.answer(5, Status.ROK)
-    session.answer(5, Status.RSYSERR)
+    assert session.answer(5, Status.ROK)
+    assert not session.answer(5, Status.RSYSERR)
     assert sent(session) == [DeliverSmResp(5)]
     assert session.idle
 
@@ -342,7 +413,7 @@ def test_an_enquiry_nobody_answers_closes_and_loses_what_was_under_way() -> None
     session.expire(30.0)
     session.submit(MESSAGE, 35.0)
     assert session.expire(40.0) == [ResponseLost(3), Closed("no answer while bound")]
-    assert session.free(40.0) == 0
+    assert session.free == 0
 
 
 # ---- the end
@@ -352,7 +423,7 @@ def test_our_unbind_is_answered_and_closes() -> None:
     session = bound()
     session.submit(MESSAGE, 0.0)
     session.unbind(0.0)
-    assert session.free(0.0) == 0
+    assert session.free == 0
     events = feed(session, SubmitSmResp(2, 0, "x"), MO, UnbindResp(3))
     assert events == [Submitted(2, "x"), Closed("unbound")]
     assert sent(session) == [MESSAGE._replace(sequence=2), Unbind(3), DeliverSmResp(5, 0x14)]
@@ -495,7 +566,7 @@ def test_no_input_raises_and_every_submit_has_one_end(
         elif kind == "wait":
             now += value
             events += session.expire(now)
-        elif kind == "submit" and session.free(now):
+        elif kind == "submit" and session.free:
             submits.add(session.submit(MESSAGE, now))
         elif kind == "unbind" and session.state is State.BOUND:
             session.unbind(now)

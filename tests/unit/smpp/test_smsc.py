@@ -1,218 +1,320 @@
-"""The simulated SMSC without sockets, on a clock that the tests move on."""
+"""The simulated SMSC without sockets: binds, messages both ways, what an ESME does wrong."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import Any
-
 import pytest
-from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
 
-from smpp import smsc as module
-from smpp import text
-from smpp.commands import DataSm, DeliverSm, Status, SubmitSm, Tag, tlv
-from smpp.receipt import parse
-from smpp.smsc import Delivery, Faults, Smsc
-
-MT = SubmitSm(1, "12530019", "8613905250001", b"Y", registered_delivery=1)
-
-
-class Bind:
-    """A receiving connection that keeps what is delivered."""
-
-    def __init__(self, room: int = 10, mode: str = "transceiver") -> None:
-        self.mode: str | None = mode
-        self.room = room
-        self.since = datetime(2026, 11, 22, tzinfo=UTC)
-        self.peer = "192.0.2.1"
-        self.deliveries: list[Delivery] = []
-
-    def deliver(self, delivery: Delivery) -> None:
-        self.room -= 1
-        self.deliveries.append(delivery)
-
-    @property
-    def texts(self) -> list[bytes]:
-        return [delivery.message.short_message for delivery in self.deliveries]
+from smpp import pdu, text
+from smpp.commands import (
+    AlertNotification,
+    Bind,
+    BindResp,
+    DataSm,
+    DataSmResp,
+    DeliverSm,
+    DeliverSmResp,
+    EnquireLink,
+    EnquireLinkResp,
+    GenericNack,
+    Status,
+    SubmitSm,
+    SubmitSmResp,
+    Tag,
+    Unbind,
+    UnbindResp,
+    tlv,
+)
+from smpp.smsc import BIND_S, UNBIND_S
+from smpp.smsc_rules import Profile
+from tests.fakes.esme import LINE, NUMBER, SECRET, FakeEsme, SmscScene, mt
 
 
-class House:
-    def __init__(self, faults: Faults = module.NO_FAULTS, kept: int = 100) -> None:
-        self.clock = Clock()
-        self.smsc = Smsc(
-            self.clock,
-            self.now,
-            system_id="toneline",
-            password="secret",
-            faults=faults,
-            receipt_delay_s=2.0,
-            kept=kept,
-        )
+def first_message(esme: FakeEsme) -> DeliverSm:
+    message = esme.read()[0]
+    assert isinstance(message, DeliverSm)
+    return message
 
-    def now(self) -> datetime:
-        return datetime(2026, 11, 22, tzinfo=UTC) + timedelta(seconds=self.clock.seconds())
 
-    def put(self, words: str) -> module.Mo:
-        return self.smsc.put_mo("8613905250001", "12530019", text.segment(words, 1))
+# ---- binds
+
+
+def test_a_bind_is_accepted_with_the_interface_version() -> None:
+    esme = SmscScene().connect()
+    esme.send(Bind(1, "toneline", SECRET))
+    version = ((Tag.SC_INTERFACE_VERSION, b"\x34"),)
+    assert esme.read() == [BindResp(1, Status.ROK, "simulator", tlvs=version)]
+
+
+@pytest.mark.parametrize(
+    ("bind", "status"),
+    [
+        (Bind(1, "nobody", SECRET), Status.RINVSYSID),
+        (Bind(1, "toneline", "wrong"), Status.RINVPASWD),
+    ],
+)
+def test_a_bind_with_the_wrong_name_or_password_is_refused(bind: Bind, status: Status) -> None:
+    scene = SmscScene()
+    esme = scene.connect()
+    esme.send(bind)
+    assert esme.read() == [BindResp(1, status, "simulator")]
+    assert scene.core.binds == []
+    assert scene.counts["binds_refused"] == 1
+
+
+def test_a_second_bind_on_a_connection_is_refused() -> None:
+    esme = SmscScene().bind()
+    esme.send(Bind(2, "toneline", SECRET))
+    assert esme.read() == [BindResp(2, Status.RALYBND, "simulator")]
+
+
+def test_who_does_not_bind_is_cut() -> None:
+    scene = SmscScene()
+    silent, bound = scene.connect(), scene.bind()
+    scene.advance(BIND_S)
+    assert (silent.ended, bound.ended) == ("cut", "")
+
+
+def test_an_unbind_is_answered_and_the_connection_closed() -> None:
+    scene = SmscScene()
+    esme = scene.bind()
+    esme.send(Unbind(2), EnquireLink(3))
+    assert esme.read() == [UnbindResp(2)]
+    assert esme.ended == "closed"
+    assert scene.core.binds == []
+
+
+def test_our_own_unbind_waits_for_its_answer_and_takes_nothing_more() -> None:
+    scene = SmscScene()
+    esme, silent, stranger = scene.bind(), scene.bind(), scene.connect()
+    for one in (esme, silent, stranger):
+        scene.core.unbind(one.link, scene.now)
+    scene.carry_out()
+    assert esme.read() == [Unbind(1)]
+    assert stranger.ended == "closed"
+    esme.send(mt(2), UnbindResp(1))
+    assert (esme.read(), esme.ended, scene.counts["accepted"]) == ([], "closed", 0)
+    scene.advance(UNBIND_S)
+    assert silent.ended == "cut"
+
+
+def test_an_enquire_link_is_answered() -> None:
+    esme = SmscScene().connect()
+    esme.send(EnquireLink(9))
+    assert esme.read() == [EnquireLinkResp(9)]
+
+
+def test_it_asks_itself_whether_an_esme_is_there_and_cuts_one_that_is_silent() -> None:
+    scene = SmscScene(profile=Profile(enquire_link_s=10))
+    answering, nacking, silent = scene.bind(), scene.bind(), scene.bind()
+    scene.advance(10)
+    answering.send(EnquireLinkResp(1))
+    nacking.send(GenericNack(1))
+    scene.advance(10)
+    assert [esme.ended for esme in (answering, nacking, silent)] == ["", "", "cut"]
+    assert answering.read() == [EnquireLink(1), EnquireLink(2)]
+    assert scene.counts["enquire_unanswered"] == 1
+
+
+# ---- to the ESME
 
 
 def test_binds_take_turns_and_a_full_one_is_passed_over() -> None:
-    house = House()
-    first, second = Bind(room=1), Bind(room=3)
-    house.smsc.bound(first)
-    house.smsc.bound(second)
-    for words in "abcde":
-        house.put(words)
-    assert (first.texts, second.texts) == ([b"a"], [b"b", b"c", b"d"])
-    assert house.smsc.waiting == 1
+    scene = SmscScene(profile=Profile(window=2))
+    first, second = scene.bind(), scene.bind()
+    for words in "12345":
+        scene.put(words)
+    one = first_message(first)
+    assert (one.short_message, scene.core.waiting) == (b"1", 1)
+    assert second.texts() == [b"2", b"4", b"5"]
+    scene.put("6")
+    assert second.texts() == [b"6"]
 
 
-def test_what_a_lost_connection_had_comes_first_elsewhere_and_in_order() -> None:
-    house = House()
-    gone, other = Bind(), Bind()
-    house.smsc.bound(gone)
-    house.put("a")
-    house.put("b")
-    house.smsc.left(gone)
-    house.put("c")
-    house.smsc.put_back(gone.deliveries)
-    house.smsc.bound(other)
-    assert other.texts == [b"a", b"b", b"c"]
+def test_messages_wait_for_a_bind_that_receives() -> None:
+    scene = SmscScene()
+    scene.put("1")
+    transmitter = scene.bind("transmitter")
+    assert (transmitter.read(), scene.core.waiting) == ([], 1)
+    assert scene.bind("receiver").link in scene.core.binds
+    assert scene.core.waiting == 0
 
 
-def test_what_is_refused_for_now_is_delivered_again_after_a_pause() -> None:
-    house = House()
-    bind = Bind()
-    house.smsc.bound(bind)
-    mo = house.put("a")
-    house.smsc.answered(bind.deliveries[0], Status.RMSGQFUL)
-    house.clock.advance(0.9)
-    assert len(bind.deliveries) == 1
-    house.clock.advance(0.1)
-    assert bind.deliveries[0] is bind.deliveries[1]
-    answered: Deferred[int] = Deferred()
-    mo.answered.append(answered)
-    house.smsc.answered(bind.deliveries[1], Status.RX_P_APPN)
-    assert answered.result == Status.RX_P_APPN
+@pytest.mark.parametrize("status", [Status.RMSGQFUL, Status.RX_T_APPN, Status.RSYSERR])
+def test_a_message_refused_for_now_comes_again_after_a_pause(status: Status) -> None:
+    scene = SmscScene(profile=Profile(retry_s=2.0))
+    esme = scene.bind()
+    mo = scene.put("Y")
+    esme.answer(first_message(esme), status)
+    scene.advance(1.9)
+    assert esme.read() == []
+    scene.advance(0.1)
+    esme.answer(first_message(esme))
+    assert (scene.answered, mo.status) == ([mo], Status.ROK)
 
 
-def test_a_receipt_follows_in_its_time_and_can_be_read() -> None:
-    house = House()
-    bind = Bind()
-    house.smsc.bound(bind)
-    message_id = house.smsc.accept(MT)
-    house.clock.advance(1.9)
-    assert bind.deliveries == []
-    house.clock.advance(0.1)
-    message = bind.deliveries[0].message
-    assert (message.source_addr, message.destination_addr) == ("8613905250001", "12530019")
-    read = parse(message, "text", UTC)
-    assert (read.message_id, read.state) == (message_id, "DELIVRD")
-    assert read.submitted == datetime(2026, 11, 22, tzinfo=UTC)
-    house.smsc.answered(bind.deliveries[0], Status.ROK)
-    assert house.smsc.counts["receipts_answered"] == 1
+def test_a_message_refused_for_good_does_not_come_again() -> None:
+    scene = SmscScene()
+    esme = scene.bind()
+    mo = scene.put("Y")
+    esme.answer(first_message(esme), Status.RX_P_APPN)
+    assert (scene.answered, mo.status) == ([mo], Status.RX_P_APPN)
+
+
+def test_a_message_is_answered_when_all_its_parts_are_with_the_highest_status() -> None:
+    scene = SmscScene()
+    esme = scene.bind()
+    mo = scene.put("订" * 100)
+    first, second = (value for value in esme.read() if isinstance(value, DeliverSm))
+    esme.answer(second, Status.RX_R_APPN)
+    assert scene.answered == []
+    esme.answer(first)
+    assert (scene.answered, mo.status) == ([mo], Status.RX_R_APPN)
+
+
+def test_what_a_lost_connection_had_not_answered_comes_first_in_its_order() -> None:
+    scene = SmscScene(profile=Profile(window=2))
+    leaving = scene.bind()
+    for words in "123":
+        scene.put(words)
+    leaving.leave()
+    assert scene.bind().texts() == [b"1", b"2", b"3"]
+
+
+def test_an_unanswered_message_comes_again() -> None:
+    scene = SmscScene(profile=Profile(deliver_timeout_s=5, retry_s=1))
+    esme = scene.bind()
+    scene.put("Y")
+    assert first_message(esme).sequence == 1
+    scene.advance(6)
+    assert first_message(esme).sequence == 2
+    esme.send(DeliverSmResp(1))
+    assert (scene.answered, scene.counts["responses_unasked"]) == ([], 1)
+
+
+def test_a_message_carries_its_own_id_where_that_is_asked_for() -> None:
+    scene = SmscScene(profile=Profile(mo_id_tlv=0x1400, retry_s=1))
+    esme = scene.bind()
+    mo = scene.put("Y")
+    scene.put("订" * 100)
+    message, *parts = (value for value in esme.read() if isinstance(value, DeliverSm))
+    assert tlv(message.tlvs, 0x1400) == mo.mo_id.encode() + b"\0"
+    assert len({tlv(part.tlvs, 0x1400) for part in parts}) == 2
+    esme.answer(message, Status.RX_T_APPN)
+    scene.advance(1)
+    assert tlv(first_message(esme).tlvs, 0x1400) == mo.mo_id.encode() + b"\0"
+
+
+# ---- from the ESME
+
+
+def test_a_message_is_kept_with_its_id() -> None:
+    scene = SmscScene()
+    esme = scene.bind()
+    esme.send(mt(2, validity_period="000000060000000R"))
+    (response,) = esme.read()
+    assert isinstance(response, SubmitSmResp)
+    (kept,) = scene.core.mailbox.since(0, "139-0525-0001")
+    assert (kept.n, kept.text, kept.message_ids) == (1, "Y", (response.message_id,))
+    assert (kept.validity, kept.at) == ("000000060000000R", scene.core.stage.date)
+    assert scene.core.mailbox.since(1, "") == []
+    assert scene.core.mailbox.since(0, LINE) == []
+
+
+def test_parts_in_any_order_are_one_message_with_all_their_ids() -> None:
+    scene = SmscScene()
+    esme = scene.bind()
+    for number, part in enumerate(reversed(text.segment("订" * 100, 7))):
+        esme.send(mt(number + 2, part.short_message, data_coding=8, esm_class=part.esm_class))
+    ids = [value.message_id for value in esme.read() if isinstance(value, SubmitSmResp)]
+    (kept,) = scene.core.mailbox.since(0, "")
+    assert (kept.text, kept.parts, list(kept.message_ids)) == ("订" * 100, 2, ids)
+
+
+def test_a_message_whose_other_parts_never_come_is_kept_as_it_is() -> None:
+    scene = SmscScene()
+    esme = scene.bind()
+    part = text.segment("订" * 100, 7)[1]
+    esme.send(mt(2, part.short_message, data_coding=8, esm_class=part.esm_class))
+    scene.advance(61)
+    esme.send(mt(3))
+    whole, broken = scene.core.mailbox.since(0, "")
+    assert (whole.text, broken.text, broken.missing) == ("Y", "订" * 33, 1)
+
+
+def test_the_second_text_under_a_reference_has_ids_of_its_own() -> None:
+    scene = SmscScene()
+    esme = scene.bind()
+    for words in ("订" * 100, "回" * 100):
+        for part in text.segment(words, 7):
+            esme.send(mt(2, part.short_message, data_coding=8, esm_class=part.esm_class))
+    first, second = scene.core.mailbox.since(0, "")
+    assert len({*first.message_ids, *second.message_ids}) == 4
+
+
+def test_only_the_last_messages_are_kept() -> None:
+    scene = SmscScene(kept=2)
+    esme = scene.bind()
+    for number in range(2, 7):
+        part = text.segment("订" * 100, number)[0]
+        esme.send(mt(number), mt(9, part.short_message, data_coding=8, esm_class=part.esm_class))
+    assert [kept.n for kept in scene.core.mailbox.since(0, "")] == [4, 5]
+
+
+def test_data_sm_is_taken_as_well() -> None:
+    esme = SmscScene().bind()
+    esme.send(DataSm(2, LINE, NUMBER, tlvs=((Tag.MESSAGE_PAYLOAD, b"Y"),)))
+    (response,) = esme.read()
+    assert isinstance(response, DataSmResp)
+    assert response.message_id
 
 
 @pytest.mark.parametrize(
-    ("state", "asked", "comes"),
-    [
-        ("DELIVRD", 0, False), ("DELIVRD", 2, False), ("UNDELIV", 2, True), ("REJECTD", 1, True),
-        ("EXPIRED", 0x11, True),
-    ],
-)  # fmt: skip
-def test_receipts_come_as_they_were_asked_for(state: str, asked: int, comes: bool) -> None:
-    house = House(Faults(receipt_state=state))
-    bind = Bind()
-    house.smsc.bound(bind)
-    house.smsc.accept(MT._replace(registered_delivery=asked))
-    house.clock.advance(2.0)
-    assert [parse(one.message, "text", UTC).state for one in bind.deliveries] == [state] * comes
-
-
-def test_receipts_without_a_bind_do_not_fill_the_memory() -> None:
-    house = House(kept=2)
-    for _ in range(3):
-        house.smsc.accept(MT)
-    house.clock.advance(2.0)
-    assert (house.smsc.waiting, house.smsc.counts["receipts_dropped"]) == (2, 1)
-
-
-def test_parts_are_kept_as_one_message_with_all_their_ids() -> None:
-    house = House()
-    parts = [
-        MT._replace(short_message=one.short_message, esm_class=64, data_coding=8)
-        for one in text.segment("订" * 100, 7)
-    ]
-    ids = [house.smsc.accept(part) for part in parts]
-    (mt,) = house.smsc.mts
-    assert (mt.text, mt.parts, mt.missing, mt.message_ids) == ("订" * 100, 2, 0, tuple(ids))
-    house.smsc.accept(parts[0])
-    assert len(house.smsc.mts) == 1
-
-
-def test_parts_whose_siblings_never_come_are_kept_as_they_are() -> None:
-    house = House()
-    part = MT._replace(short_message=b"\5\0\3\1\3\2abc", esm_class=64)
-    message_id = house.smsc.accept(part)
-    house.clock.advance(61.0)
-    house.smsc.accept(MT)
-    whole, half = house.smsc.mts
-    assert (whole.text, half.text, half.missing) == ("Y", "abc", 2)
-    assert half.message_ids == (message_id,)
-
-
-def test_ids_of_parts_that_never_end_do_not_fill_the_memory() -> None:
-    house = House(kept=2)
-    for reference in range(5):
-        house.smsc.accept(
-            MT._replace(short_message=bytes((5, 0, 3, reference, 2, 1)), esm_class=64)
-        )
-    assert len(house.smsc._ids) <= 2
-
-
-def test_data_sm_is_kept_too() -> None:
-    house = House()
-    house.smsc.accept(DataSm(1, "12530019", "1", tlvs=((Tag.MESSAGE_PAYLOAD, b"Y"),)))
-    assert house.smsc.mts[0].text == "Y"
-
-
-def test_ids_grow_from_run_to_run() -> None:
-    first = House().smsc.accept(MT)
-    later = House()
-    later.clock.advance(1.0)
-    again = Smsc(later.clock, later.now, system_id="a", password="b")
-    assert int(again.accept(MT), 16) > int(first, 16)
-
-
-@pytest.mark.parametrize(
-    ("asked", "found"),
-    [("", 2), ("13905250001", 1), ("+86 139 0525 0001", 1), ("12530019", 1), ("13905250002", 0)],
+    ("mode", "message", "status"),
+    [("receiver", mt(2), Status.RINVBNDSTS), ("transceiver", SubmitSm(2, LINE, ""), 0x0B)],
 )
-def test_messages_are_found_by_any_form_of_their_number(asked: str, found: int) -> None:
-    house = House()
-    house.smsc.accept(MT)
-    house.smsc.accept(MT._replace(destination_addr="+12530019"))
-    assert len(house.smsc.mts_since(0, asked)) == found
-    assert len(house.smsc.mts_since(2, asked)) == 0
+def test_a_message_that_may_not_be_sent_is_refused(
+    mode: str, message: SubmitSm, status: int
+) -> None:
+    esme = SmscScene().bind(mode)  # type: ignore[arg-type]  # one of the three
+    esme.send(message)
+    assert esme.read() == [SubmitSmResp(2, status)]
 
 
-def test_a_stopped_simulator_leaves_nothing_behind() -> None:
-    house = House()
-    house.smsc.accept(MT)
-    watching = house.smsc.next_mt()
-    ended: list[Any] = []
-    watching.addErrback(ended.append)
-    house.smsc.stop()
-    assert len(ended) == 1
-    assert house.clock.getDelayedCalls() == []
+# ---- garbage
 
 
-def test_a_receipt_names_its_message_in_a_tlv_as_well() -> None:
-    house = House()
-    bind = Bind()
-    house.smsc.bound(bind)
-    message_id = house.smsc.accept(MT)
-    house.clock.advance(2.0)
-    message: DeliverSm = bind.deliveries[0].message
-    assert tlv(message.tlvs, Tag.RECEIPTED_MESSAGE_ID) == message_id.encode() + b"\0"
+def test_a_stream_that_cannot_be_read_is_refused_and_ended() -> None:
+    scene = SmscScene()
+    esme = scene.bind()
+    esme.throw(b"GET / HTTP/1.1\r\n\r\n")
+    assert isinstance(esme.read()[0], GenericNack)
+    assert (esme.ended, scene.counts["malformed"]) == ("closed", 1)
+
+
+def test_a_malformed_pdu_is_refused_and_the_next_is_read() -> None:
+    scene = SmscScene()
+    esme = scene.bind()
+    truncated = pdu.encode(mt(2))[:-3]
+    esme.throw(len(truncated).to_bytes(4, "big") + truncated[4:])
+    esme.throw(bytes.fromhex("00000010 00000021 00000000 00000007"))
+    esme.throw(bytes.fromhex("00000010 80000777 00000000 00000008"))
+    esme.send(EnquireLink(3))
+    refusal, nack, answer = esme.read()
+    assert isinstance(refusal, SubmitSmResp)
+    assert (refusal.sequence, refusal.status) != (2, Status.ROK)
+    assert (nack, answer) == (GenericNack(7, Status.RINVCMDID), EnquireLinkResp(3))
+    assert scene.counts["malformed"] == 3
+
+
+def test_what_no_esme_sends_is_refused_or_left_unanswered() -> None:
+    scene = SmscScene()
+    esme = scene.bind()
+    esme.send(DeliverSm(2, NUMBER, LINE), AlertNotification(3, "1", "2"), DeliverSmResp(77))
+    assert esme.read() == [DeliverSmResp(2, Status.RINVCMDID)]
+    assert scene.counts["responses_unasked"] == 1
+
+
+def test_a_response_before_the_bind_means_nothing() -> None:
+    scene = SmscScene()
+    scene.connect().send(DeliverSmResp(1), EnquireLinkResp(1))
+    assert scene.counts["responses_unasked"] == 0

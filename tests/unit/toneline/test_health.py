@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 from prometheus_client import generate_latest
 
 from toneline.health import Figures, health
@@ -35,3 +37,15 @@ def test_figures_are_read_when_they_are_asked_for() -> None:
     assert "\ntoneline_calls_live 5.0\n" in text
     assert "\ntoneline_calls_total 7.0\n" in text
     assert 'toneline_agi_turnaround_seconds_bucket{le="0.001"} 1.0' in text
+
+
+def test_a_figure_may_have_a_value_for_each_smsc() -> None:
+    figures = Figures()
+    for name, count in (("gw1", 3), ("gw2", 4)):
+        figures.counter("toneline_mo", "Messages", partial(float, count), {"smsc": name})
+    figures.gauge("toneline_smsc_bound", "Binds", lambda: 1, {"smsc": "gw1"})
+    text = generate_latest(figures.registry).decode()
+    assert text.count("# TYPE toneline_mo_total counter") == 1
+    assert '\ntoneline_mo_total{smsc="gw1"} 3.0\n' in text
+    assert '\ntoneline_mo_total{smsc="gw2"} 4.0\n' in text
+    assert '\ntoneline_smsc_bound{smsc="gw1"} 1.0\n' in text

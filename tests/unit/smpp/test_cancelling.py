@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from tests.fakes.shortcode import ShortCode
+
+# ---------------------------------------------------------------- giving up, taking back
+
+
+@pytest.mark.parametrize("words", ["N", "否", "放弃", "2", "N1029", "不要1029"])
+def test_giving_up_closes_the_question(line: ShortCode, words: str) -> None:
+    line.text("1029")
+    assert line.text(words) == "已放弃订购《茉莉花》,未收费"
+    assert line.text("Y").startswith("没有待确认的订购")
+
+
+def test_n_to_nothing_says_so(line: ShortCode) -> None:
+    assert line.text("N").startswith("没有待确认的订购")
+    assert not line.opted_out()
+
+
+def test_n_after_an_offer_means_no_more_offers(line: ShortCode) -> None:
+    line.send_offer()
+    assert line.text("N") == "不再向您推荐歌曲。订购和退订仍可使用,恢复推荐回TJ"
+    assert line.text("N") == ""
+    assert line.opted_out()
+
+
+def test_n_to_a_question_is_no_answer_to_an_offer(line: ShortCode) -> None:
+    line.send_offer()
+    line.text("1029")
+    assert line.text("N").startswith("已放弃订购")
+    assert not line.opted_out()
+
+
+@pytest.mark.parametrize("words", ["0", "CH", "撤回", "０"])
+def test_the_last_order_is_taken_back(line: ShortCode, words: str) -> None:
+    line.order("1029", "1041")
+    assert line.text(words) == "已撤回《曲1041》,不收费"
+    assert line.orders() == {"1029": "confirmed", "1041": "undone"}
+
+
+def test_undo_counts_by_the_messages_own_time(line: ShortCode) -> None:
+    line.order("1029")
+    in_time = line.now + timedelta(minutes=30)
+    line.wait(45)
+    assert line.text("0").startswith("30分钟内没有可撤回的订购")
+    assert line.text("0", received_at=in_time) == "已撤回《茉莉花》,不收费"
+
+
+# ---------------------------------------------------------------- cancelling
+
+
+def test_a_tone_is_cancelled_by_its_code(line: ShortCode) -> None:
+    line.order("1029", "1041")
+    assert line.text("TD 1029") == "已退订《茉莉花》,不再使用,不再收费"
+    assert line.orders() == {"1029": "cancelled", "1041": "confirmed"}
+    assert line.text("TD1029") == "您没有编码1029的彩铃,无需退订。查我的彩铃回CX"
+    assert not line.opted_out()
+
+
+def test_several_tones_are_cancelled_by_their_codes(line: ShortCode) -> None:
+    line.order("1029", "1041", "1055")
+    assert line.text("TD 1029 1055") == "已退订2首:《茉莉花》《曲1055》不再使用,不再收费"
+    assert line.orders()["1041"] == "confirmed"
+
+
+def test_cancelling_what_is_only_asked_for_gives_it_up(line: ShortCode) -> None:
+    line.text("1029")
+    assert line.text("TD1029") == "已放弃订购《茉莉花》,未收费"
+    assert line.text("Y").startswith("没有待确认的订购")
+
+
+def test_td_cancels_the_only_tone(line: ShortCode) -> None:
+    line.order("1029")
+    assert line.text("TD") == "已退订《茉莉花》,不再使用,不再收费"
+    assert not line.opted_out()
+
+
+def test_td_after_an_offer_means_no_more_offers_too(line: ShortCode) -> None:
+    line.order("1029")
+    line.send_offer()
+    assert line.text("TD") == "已退订《茉莉花》,也不再向您推荐歌曲"
+    assert line.opted_out()
+
+
+def test_td_with_several_after_an_offer_lists_them_and_means_no_more_offers_too(
+    line: ShortCode,
+) -> None:
+    line.order("1029", "1041")
+    line.send_offer()
+    assert line.text("TD").startswith("请回序号退订")
+    assert line.opted_out()
+
+
+@pytest.mark.parametrize("words", ["TD", "退订1029"])
+def test_td_of_who_has_nothing_means_no_more_offers(line: ShortCode, words: str) -> None:
+    assert line.text(words) == "您没有订购彩铃,无需退订,也不再向您推荐歌曲"
+    assert line.opted_out()
+    assert line.kinds() == ["opt_out"]
+
+
+LISTED = "请回序号退订,全部退订回00000:1.《茉莉花》;2.《曲1041》;3.《曲1055》;"
+
+
+@pytest.mark.parametrize("words", ["TD", "0000", "QX", "退订"])
+def test_several_tones_are_listed_and_chosen_by_number(line: ShortCode, words: str) -> None:
+    line.order("1029", "1041", "1055")
+    assert line.text(words) == LISTED
+    assert line.text("3") == "已退订《曲1055》,不再使用,不再收费"
+    assert line.text("1") == "已退订《茉莉花》,不再使用,不再收费"
+    assert line.text("TD 2") == "已退订《曲1041》,不再使用,不再收费"
+    assert line.text("2") == "列表中没有这个序号。重新列出请回0000"
+    assert line.text("9") == "列表中没有这个序号。重新列出请回0000"
+    assert set(line.orders().values()) == {"cancelled"}
+
+
+def test_2_selects_from_the_list_while_it_is_the_newest(line: ShortCode) -> None:
+    line.order("1029", "1041")
+    line.text("0000")
+    assert line.text("2") == "已退订《曲1041》,不再使用,不再收费"
+
+
+def test_a_question_asked_after_the_list_takes_1_and_2(line: ShortCode) -> None:
+    line.order("1029", "1041")
+    line.text("0000")
+    line.text("1055")
+    assert line.text("1").startswith("已订购《曲1055》")
+    assert line.text("1").startswith("《曲1055》正在为您办理")
+    line.text("1064")
+    assert line.text("2") == "已放弃订购《曲1064》,未收费"
+    assert line.orders() == {"1029": "confirmed", "1041": "confirmed", "1055": "confirmed"}
+
+
+def test_a_list_shown_after_the_question_takes_1_and_2(line: ShortCode) -> None:
+    line.order("1029", "1041")
+    line.text("1055")
+    line.text("TD")
+    assert line.text("1") == "已退订《茉莉花》,不再使用,不再收费"
+    assert "1055" not in line.orders()
+
+
+def test_a_list_is_good_for_two_hours(line: ShortCode) -> None:
+    line.order("1029", "1041")
+    line.text("0000")
+    line.wait(120)
+    assert line.text("3").startswith("订购回编码")
+    assert line.text("1").startswith("没有待确认的订购")
+    assert "cancelled" not in line.orders().values()
+
+
+def test_a_newer_list_renumbers(line: ShortCode) -> None:
+    line.order("1029", "1041")
+    line.text("0000")
+    line.text("1")
+    line.text("0000")
+    assert line.text("1") == "已退订《曲1041》,不再使用,不再收费"
+
+
+def test_all_is_cancelled_and_given_back_for_half_an_hour(line: ShortCode) -> None:
+    line.order("1029", "1041")
+    line.provision()
+    line.text("1055")
+    assert line.text("00000") == "已全部退订2首:《茉莉花》《曲1041》30分钟内回HF免费恢复"
+    assert line.text("Y").startswith("没有待确认的订购")
+    line.wait(29)
+    assert line.text("HF") == "已恢复2首:《茉莉花》《曲1041》不另收费"
+    assert line.orders() == {"1029": "provisioned", "1041": "provisioned"}
+    line.text("00000")
+    line.wait(31)
+    assert line.text("HF").startswith("30分钟内没有全部退订的彩铃")
+
+
+@pytest.mark.parametrize("words", ["0000", "00000"])
+def test_listing_and_cancelling_nothing_is_accepted(line: ShortCode, words: str) -> None:
+    assert line.text(words) == "您没有订购彩铃,无需退订"
+
+
+# ---------------------------------------------------------------- offers
+
+
+@pytest.mark.parametrize("words", ["R", "T", "TDGG", "拒收", "不要", "别发", "STOP"])
+def test_refusing_offers_is_confirmed_once_and_then_nothing_more(
+    line: ShortCode, words: str
+) -> None:
+    assert line.text(words) == "不再向您推荐歌曲。订购和退订仍可使用,恢复推荐回TJ"
+    assert line.text(words) == ""
+    assert line.text("1029") != ""
+    assert line.kinds() == ["opt_out", "quote"]
+
+
+def test_offers_again(line: ShortCode) -> None:
+    line.text("R")
+    assert line.text("TJ") == "将继续向您推荐歌曲,拒收回R"
+    assert line.text("TJ") == "将继续向您推荐歌曲,拒收回R"
+    assert line.kinds() == ["opt_out", "opt_in"]
+    assert line.text("R").startswith("不再向您推荐歌曲")
