@@ -49,8 +49,14 @@ def connection() -> Iterator[Connection]:
         yield connection
 
 
-# A partial index that never holds more than the messages under way.
-SMALL = frozenset({"SCAN CONSTANT ROW", "SCAN outbox USING INDEX ix_outbox_claimed"})
+# Partial indexes that never hold more than the messages under way and the calls that are owed.
+SMALL = frozenset(
+    {
+        "SCAN CONSTANT ROW",
+        "SCAN outbox USING INDEX ix_outbox_claimed",
+        "SCAN callback USING INDEX uq_callback_open",
+    }
+)
 
 
 def plan(connection: Connection, name: str) -> tuple[str, ...]:
