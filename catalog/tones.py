@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from catalog.values import BadToneCode, parse_tone_code
 from store.changes import announce
@@ -188,6 +188,7 @@ _COLUMNS = tuple(table.c[column] for column in (
     "licence_until", "state", "sound", "duration_ms", "title_sound",
 ))  # fmt: skip
 _ALL = select(*_COLUMNS).order_by(table.c.code)
+_ONE = select(*_COLUMNS).where(table.c.code == bindparam("code"))
 _SPELLINGS = select(table.c.code, table.c.spelling)
 _VERSION = select(catalogue_version.c.version)
 
@@ -221,7 +222,7 @@ def spellings(connection: Connection) -> dict[str, str]:
 
 def find_tone(connection: Connection, code: str) -> Tone | None:
     """Return the tone of a code, retired or not."""
-    row = connection.execute(select(*_COLUMNS).where(table.c.code == code)).one_or_none()
+    row = connection.execute(_ONE, {"code": code}).one_or_none()
     return None if row is None else tone_of(row)
 
 

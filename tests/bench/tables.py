@@ -118,6 +118,62 @@ def notice(figures: Figures) -> str:
     return table(("confirmed by", "notices", "p50, ms", "p95, ms", "longest, ms"), rows)
 
 
+def night(figures: Figures) -> str:
+    """Three tables: the licensed rate, answers past a queue, after an outage."""
+    return "\n\n".join(
+        (
+            _rate(figures["rate"], figures["disk_ms"]),
+            table(
+                (
+                    *("MO", "parts of an answer", "SMSC's tps", "offers queued", "answered"),
+                    *("wait p50, ms", "p99, ms", "longest, ms", "offers meanwhile"),
+                    "most in a second / RTHROTTLED",
+                ),
+                [_answer_row(run) for run in figures["answers"]],
+            ),
+            _outage(figures["outage"]),
+        )
+    )
+
+
+def _rate(run: Figures, disk_ms: Figures) -> str:
+    head = (
+        *("licensed PDUs/s", "used, %", "most in any sliding second", "RTHROTTLED"),
+        *("still queued", "fdatasync alone p50 / p99, ms"),
+    )
+    row = (run["licensed_per_s"], run["share_percent"], run["peak_1s"], run["throttled"])
+    return table(head, [(*row, run["waiting"], _pair(disk_ms, "p50", "p99"))])
+
+
+def _answer_row(run: Figures) -> list[object]:
+    return [
+        f"`{run['text']}`, {run['mo_per_s']:g} a second",
+        run["parts"],
+        run["tps"] or "any",
+        run["waiting_before"],
+        f"{run['answered']} of {run['asked']}",
+        *(_short(run["wait_ms"][share]) if run["wait_ms"] else "" for share in _WAITS),
+        run["offers_meanwhile"],
+        f"{run['peak_1s']} / {run['throttled']}",
+    ]
+
+
+_WAITS = ("p50", "p99", "max")
+
+
+def _outage(run: Figures) -> str:
+    head = (
+        *("owed", "expired meanwhile", "sent: answers, notices, offers", "after a lesser class"),
+        *("sent though expired", "twice", "dropped", "never decided", "until the last answer, s"),
+    )
+    sent = ", ".join(str(run["sent"][one]) for one in ("answer", "order", "offer"))
+    row = (
+        *(run["owed"], run["expired_before"], sent, run["sent_after_a_lesser_class"]),
+        *(run["expired_sent"], run["twice"], run["dropped"], run["still_waiting"]),
+    )
+    return table(head, [(*row, run["answers_s"])])
+
+
 def store(figures: Figures) -> str:
     """One row an engine and number of callers."""
     rows = [
