@@ -81,7 +81,7 @@ _GIVE_UP = (
 _OPEN = (
     select(long_mo.c.mo_id)
     .where(long_mo.c.msisdn == bindparam("msisdn"), long_mo.c.state == "open")
-    .order_by(long_mo.c.began_at)
+    .order_by(long_mo.c.began_at, long_mo.c.mo_id)
 )
 _ANSWERED = (
     update(long_mo)

@@ -7,6 +7,7 @@ is on the disk before its caller hears of it). PostgreSQL is psycopg 3 in READ C
 from __future__ import annotations
 
 import sqlite3
+import time
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
@@ -14,6 +15,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, Operationa
 
 BUSY_TIMEOUT_MS = 5000
 """How long one transaction waits for another's lock before it is told so, on both engines."""
+WAL_PAUSE_S = 0.01
 
 # A host that froze inside a transaction must not hold its rows for ever; one whose database went
 # away without a word must notice within seconds.
@@ -83,9 +85,23 @@ def _postgres(url: str) -> Engine:
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    connection.execute("PRAGMA journal_mode = WAL")
+    _use_wal(connection)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    # Two programs that open a new file at once: SQLite refuses one of them without waiting.
+    until_s = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= until_s:
+                raise
+            time.sleep(WAL_PAUSE_S)
+        else:
+            return
 
 
 def _prepare_postgres(connection: Any, _record: Any) -> None:
