@@ -10,7 +10,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -23,6 +22,7 @@ from typing import IO
 import psycopg
 
 from tests.machine import install
+from tests.ports import free_port
 
 START_S = 60.0
 _PR_SET_PDEATHSIG = 1
@@ -137,7 +137,7 @@ def _start(
     programs: Path, user: pwd.struct_passwd | None, folder: Path, settings: dict[str, str]
 ) -> tuple[subprocess.Popen[bytes], int]:
     for _ in range(5):  # another program may take the free port before PostgreSQL does
-        port = _free_port()
+        port = free_port()
         wanted = settings | {
             "listen_addresses": "127.0.0.1",
             "port": str(port),
@@ -171,13 +171,6 @@ def _connect(port: int) -> psycopg.Connection:
     return psycopg.connect(
         host="127.0.0.1", port=port, user="postgres", dbname="postgres", autocommit=True
     )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _run(user: pwd.struct_passwd | None, arguments: Sequence[str]) -> None:

@@ -21,8 +21,8 @@ from typing import Any
 
 from tests.bench.facts import ROOT, CpuWatch
 from tests.bench.ledger import Ledger
-from tests.bench.smsc import smsc
 from tests.system.line import Line
+from tests.system.smsc import SmscProcess
 
 DIALLED = "125300191029"
 ORDER_CALL = (
@@ -69,8 +69,8 @@ Place = Callable[[Pace], dict[str, Any]]  # one load on one server
 def measure(folder: Path, sounds: Path, *, quick: bool) -> list[dict[str, Any]]:
     """The figures of every pace: line, bare server and pystrix in turn, as often as it says."""
     with (
-        smsc(folder / "smsc") as bound,
-        Line(folder / "calls", {**SETTINGS, **bound}, sounds=sounds) as line,
+        SmscProcess("simulator", folder) as smsc,
+        Line(folder / "calls", {**SETTINGS, "smsc": [smsc.settings()]}, sounds=sounds) as line,
     ):
         measured = _LineUnderLoad(line)
         commands = measured.commands_a_call()

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from tests.ports import free_port
 from tests.system.asterisk_tree import AsteriskTree, unpack_tree
 
 SAMPLES = Path(__file__).parents[2] / "config" / "asterisk"
@@ -219,10 +220,3 @@ class Asterisk:
             "[trunk-address]\ntype = identify\nendpoint = trunk\nmatch = 127.0.0.1\n"
             f"[trunk-contact]\ntype = aor\ncontact = sip:{self._trunk[0]}:{self._trunk[1]}\n"
         )
-
-
-def free_port(kind: socket.SocketKind) -> int:
-    """A port of this kind that nobody uses just now."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

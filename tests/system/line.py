@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlencode
 
+from tests.ports import free_port
 from tests.system.asterisk import Address
 
 ROOT = Path(__file__).parents[2]
@@ -44,9 +44,9 @@ class Line:
     ) -> None:
         self.folder = folder
         self.sounds = sounds or folder / "var" / "sounds"
-        self.agi: Address = ("127.0.0.1", _free_port())
-        self._http = _free_port()
-        self._console = _free_port()
+        self.agi: Address = ("127.0.0.1", free_port())
+        self._http = free_port()
+        self._console = free_port()
         self._file = folder / "toneline.toml"
         self._process: subprocess.Popen[str] | None = None
         (folder / "var").mkdir(parents=True)
@@ -192,7 +192,7 @@ class Line:
     def _sections(self, settings: Settings) -> Settings:
         ours: dict[str, Section | Sequence[Section]] = {
             "agi": {"listen": _endpoint(self.agi[1])},
-            "simulator": {"listen": _endpoint(_free_port()), "http": _endpoint(self._http)},
+            "simulator": {"listen": _endpoint(free_port()), "http": _endpoint(self._http)},
             "console": {"listen": _endpoint(self._console)},
             "paths": {"var": str(self.folder / "var")},
             "policy": {"hangup_sms_hours": "", "hangup_sms_delay_s": 1},
@@ -238,12 +238,6 @@ def _environment() -> dict[str, str]:
 
 def _endpoint(port: int) -> str:
     return f"tcp:{port}:interface=127.0.0.1"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _get(url: str, wait_s: float = 0.0, body: bytes | None = None) -> Any:

@@ -22,8 +22,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
+from tests.ports import free_port
 from tests.system import hearing, rtp
-from tests.system.asterisk import Address, Asterisk, free_port
+from tests.system.asterisk import Address, Asterisk
 from tests.system.rtp import Samples
 
 SCENARIOS = Path(__file__).parent / "scenarios"

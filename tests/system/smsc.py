@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from tests.machine import require_program
+from tests.ports import free_port
 
 Kind = Literal["simulator", "node"]
 KINDS: tuple[Kind, ...] = ("simulator", "node")
@@ -38,7 +38,7 @@ class SmscProcess:
 
     def __init__(self, kind: Kind, folder: Path) -> None:
         self.kind = kind
-        self.port, self._http = _free_port(), _free_port()
+        self.port, self._http = free_port(), free_port()
         self._log = folder / f"{kind}.log"
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
@@ -175,9 +175,3 @@ def _install(folder: Path) -> None:
     )
     if done.returncode != 0:
         raise SmscFailed(f"npm could not install node-smpp: {done.stderr[-1000:]}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

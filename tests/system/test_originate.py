@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.system.asterisk import AmiLogin, free_port
+from tests.ports import free_port
+from tests.system.asterisk import AmiLogin
 from tests.system.hearing import UNKNOWN
 from tests.system.scene import Scene, in_order, prompt, scene
 from tests.system.sip import Call
