@@ -55,6 +55,9 @@ log = structlog.get_logger()
 BOUND_POLL_S = 0.02
 SERVICES = ("voice", "sms", "scheduler", "console")
 STORE_MODULES = (
+    "catalog.editions",
+    "catalog.publishing",
+    "catalog.rotation",
     "catalog.snapshot",
     "catalog.tones",
     "ordering.callbacks",
