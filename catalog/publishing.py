@@ -67,6 +67,14 @@ def directory_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if is_directory_file(path))
 
 
+def file_owner(path: Path) -> str:
+    """Return the name of the user whom a file belongs to: who is taken for its author."""
+    try:
+        return path.owner()
+    except (OSError, KeyError):
+        return "files"
+
+
 def read(data: bytes, file: str) -> Written:
     """Return what a file says, by the end of its name."""
     return READERS.get(Path(file).suffix.lower(), read_file)(data, file)

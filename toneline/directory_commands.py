@@ -16,7 +16,14 @@ from catalog.branches import BRANCHES, PROVINCE, read_branches
 from catalog.directories import Edition
 from catalog.drafts import same_owner_twice
 from catalog.editions import Published
-from catalog.publishing import Outcome, check_file, directory_files, publish_file, read
+from catalog.publishing import (
+    Outcome,
+    check_file,
+    directory_files,
+    file_owner,
+    publish_file,
+    read,
+)
 from catalog.snapshot import Snapshot, read_contents
 from catalog.written import Written
 from config.settings import Settings, zone
@@ -102,14 +109,6 @@ def publish_all(
     ]
     errors = [*folder.errors, *(error for outcome in outcomes for error in outcome.errors)]
     return outcomes, errors
-
-
-def file_owner(path: Path) -> str:
-    """Return the name of the user whom a file belongs to."""
-    try:
-        return path.owner()
-    except (OSError, KeyError):
-        return "files"
 
 
 def _user() -> str:
