@@ -266,7 +266,7 @@ class _Checker:
         except ValueError as error:
             self._wrong(word.place, f"`{key}:` {error}")
             return None
-        return at
+        return at.astimezone(UTC)
 
     def _wrong(self, place: Place, sentence: str) -> None:
         self.mistakes.append(Mistake(place, sentence))

@@ -18,6 +18,7 @@ from catalog.tones import put_tones, retire_tone
 from store.database import LocalDatabase
 from store.engine import engine_for
 from store.migrations import upgrade
+from store.wire import Codec
 from tests.fakes.catalogue import CODES, a_snapshot, a_tone, some_tones
 
 ZONE = "Asia/Shanghai"
@@ -63,6 +64,16 @@ def test_only_a_new_edition_is_published(database: LocalDatabase) -> None:
     assert kept == stored
     assert (kept.songs, kept.reserve, kept.sources) == (CODES[:10], ("1120",), ("file",) * 10)
     assert kept.checksum == kept.draft.checksum
+
+
+def test_a_file_and_what_became_of_it_travel_to_the_store_and_back(
+    database: LocalDatabase,
+) -> None:
+    codec = Codec(["catalog.publishing"])
+    written = read(file(edition("1007, auto")).encode(), "yangzhou.yaml")
+    assert codec.loads(codec.dumps(written)) == written
+    outcome = database.run_now(publish_file, written, "li", "", FRIDAY, ZONE)
+    assert codec.loads(codec.dumps(outcome)) == outcome
 
 
 def test_a_file_with_an_error_changes_nothing(database: LocalDatabase) -> None:
