@@ -137,8 +137,8 @@ def _superseded(
             and one.said_from == mine.said_from
             and one.said_at > mine.said_at
         ]
-        if later:
-            newest = max(later, key=lambda one: (one.said_at, one.edition_id))
+        newest = max(later, key=lambda one: (one.said_at, one.edition_id), default=mine)
+        if (newest.draft.slots, newest.reserve) != (mine.draft.slots, mine.reserve):
             yield (
                 f"{written.file}: this is edition {mine.edition_id} again, which edition"
                 f" {newest.edition_id} replaced; to hear it:"
