@@ -51,7 +51,9 @@ def announce_switch(connection: Connection, run: Run, timezone: str) -> Done:
     if not owners:
         return Done(0)
     catalogue_changed(connection)
-    return Done(len(owners), (Said("editions_switched", {"at": run.period, "owners": owners}),))
+    return Done(
+        len(owners), (Said("editions_switched", {"at": run.period, "owners": list(owners)}),)
+    )
 
 
 @once_a_period
@@ -67,7 +69,7 @@ def warn_licences(connection: Connection, run: Run, timezone: str) -> Done:
                     "code": one.code,
                     "title": one.title,
                     "licence_until": one.licence_until.isoformat(),
-                    "directories": one.directories,
+                    "directories": list(one.directories),
                 }
             )
     said = [Said("licences_end", {"days": step, "tones": told[step]}) for step in sorted(told)]
@@ -94,7 +96,7 @@ def warn_holidays(connection: Connection, run: Run, timezone: str) -> Done:
                 "title": holiday.title,
                 "day": holiday.day.isoformat(),
                 "days_left": one.days_left,
-                "owners": one.missing,
+                "owners": list(one.missing),
             }
             said.append(Said("holiday_not_prepared", detail))
     return Done(len(said), tuple(said))

@@ -62,7 +62,7 @@ def left(database: LocalDatabase) -> set[str]:
     return {table.name for table in tables if database.run_now(count, table)}
 
 
-def put_row(connection: Connection, table: Table, **values: Any) -> None:
+def put_row(connection: Connection, /, table: Table, **values: Any) -> None:
     connection.execute(insert(table).values(**values))
 
 
