@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -18,9 +18,15 @@ from store.database import Database
 
 log = structlog.get_logger()
 
+AGAIN_AFTER = timedelta(minutes=1)
+"""A job that failed is tried again after so long."""
+
 
 class Appointments:
-    """One host's view of the calendar. Keeping them twice, late or on two hosts changes nothing."""
+    """One host's view of the calendar. Keeping them twice, late or on two hosts changes nothing.
+
+    `rest` is awaited between two steps of a long job: the store is others' meanwhile.
+    """
 
     def __init__(
         self,
@@ -29,33 +35,42 @@ class Appointments:
         zone: ZoneInfo,
         host: str,
         now: Callable[[], datetime],
+        rest: Callable[[], Awaitable[object]],
     ) -> None:
         self._database = database
         self._appointments = appointments
         self._zone = zone
         self._host = host
         self._now = now
+        self._rest = rest
         self._done: dict[str, str] = {}
+        self._failed_at: dict[str, datetime] = {}
         self.failures = 0
         self.said: Counter[str] = Counter()
 
     async def keep(self, going_on: Callable[[], bool] = lambda: True) -> None:
         """Run everything that is due by now, as long as it is `going_on`.
 
-        What fails, and what another host has in hand, is tried again at the next call.
+        What another host has in hand is asked for at the next call, and what failed a minute later.
         """
         for appointment in self._appointments:
-            due = missed(appointment.when, self._now(), self._zone, appointment.catch_up)
-            if self._done.get(appointment.name) == due[-1].key:
+            name, now = appointment.name, self._now()
+            due = missed(appointment.when, now, self._zone, appointment.catch_up)
+            failed_at = self._failed_at.get(name)
+            if self._done.get(name) == due[-1].key or (
+                failed_at is not None and abs(now - failed_at) < AGAIN_AFTER
+            ):
                 continue
             try:
                 kept = [await self._keep(appointment, period, going_on) for period in due]
             except Exception:  # the edge of a job: the others go on
                 self.failures += 1
-                log.exception("job_failed", job=appointment.name)
+                self._failed_at[name] = now
+                log.exception("job_failed", job=name)
             else:
+                self._failed_at.pop(name, None)
                 if all(kept):
-                    self._done[appointment.name] = due[-1].key
+                    self._done[name] = due[-1].key
 
     async def _keep(
         self, appointment: Appointment, period: Period, going_on: Callable[[], bool]
@@ -72,6 +87,7 @@ class Appointments:
                 await self._tell(run, step.said)
                 log.debug("job_done", job=run.job, period=run.period, changed=changed)
                 return True
+            await self._rest()
             run = replace(run, at=self._now(), place=step.place)
         return False
 

@@ -78,6 +78,7 @@ tone = Table(
     Column("title_sound", String(200)),  # stem below the sounds folder
     Column("spelling", Text, nullable=False),  # in pinyin, see catalog.pinyin
     Column("changed_at", Instant, nullable=False),
+    Index(None, "licence_until"),
 )
 
 edition = Table(

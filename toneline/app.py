@@ -73,6 +73,8 @@ STORE_MODULES = (
     "smpp.parts",
 )
 """Whose functions the store process may run; it imports them before it is asked for any."""
+REST_S = 0.02
+"""Between two steps of a nightly job: a step takes the store some milliseconds."""
 ALARMS = {
     "editions_switched": "Midnights at which some list changed",
     "holiday_not_prepared": "Alarms: a holiday nears, and some owner has no edition for it",
@@ -421,6 +423,7 @@ def _scheduler(base: _Base) -> Part:
         zone(settings),
         host_id(),
         now,
+        lambda: deferLater(base.reactor, REST_S, lambda: None),
     )
     for event, what in ALARMS.items():
         base.figures.counter(f"toneline_{event}", what, partial(calendar.said.__getitem__, event))

@@ -34,3 +34,4 @@ def upgrade() -> None:
         sa.Column("warned_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("subject", "due_on", "days_ahead", name=op.f("pk_warned")),
     )
+    op.create_index(op.f("ix_tone_licence_until"), "tone", ["licence_until"], unique=False)

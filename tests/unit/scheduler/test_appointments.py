@@ -15,6 +15,7 @@ from scheduler.runs import Done, More, Run, Said, once_a_period
 from scheduler.timetable import Appointment, appointments
 from store.database import LocalDatabase
 from store.wire import name_of
+from tests.fakes.clocks import at_once
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 THREE = When(time(3, 0))
@@ -52,7 +53,9 @@ class World:
         did.clear()
 
     def host(self, name: str = "here") -> Appointments:
-        return Appointments(self.database, self.calendar, self.zone, name, lambda: self.now)
+        return Appointments(
+            self.database, self.calendar, self.zone, name, lambda: self.now, at_once
+        )
 
     def keep(self, host: Appointments, steps: int | None = None) -> list[tuple[str, str, str]]:
         """Let the host keep what is due, `steps` steps at most; return what it did."""
@@ -150,7 +153,11 @@ def test_a_job_that_fails_is_tried_again_and_does_not_keep_the_others(
     )
     host = world.host()
     assert world.keep(host) == [("note", "2026-11-26", "")]
+    world.now += timedelta(seconds=59)
     assert world.keep(host) == []
+    assert host.failures == 1
+    world.now += timedelta(seconds=1)
+    world.keep(host)
     assert host.failures == 2
     assert world.logged[0]["event"] == "job_failed"
 

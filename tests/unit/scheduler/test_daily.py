@@ -15,6 +15,7 @@ from scheduler.appointments import Appointments
 from scheduler.timetable import appointments
 from store.database import LocalDatabase
 from tests.fakes.catalogue import CODES, SHANGHAI, a_tone, some_tones
+from tests.fakes.clocks import at_once
 from tests.fakes.editions import an_edition, local, publish
 from tests.fakes.messages import a_call
 
@@ -34,7 +35,7 @@ class House:
         self.host = self.started()
 
     def started(self) -> Appointments:
-        return Appointments(self.database, CALENDAR, SHANGHAI, "host", lambda: self.now)
+        return Appointments(self.database, CALENDAR, SHANGHAI, "host", lambda: self.now, at_once)
 
     def at(self, now: datetime, event: str) -> list[Mapping[str, Any]]:
         """Let everything happen that is due then; return what was logged of an event."""

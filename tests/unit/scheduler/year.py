@@ -30,6 +30,7 @@ from store.database import LocalDatabase
 from store.engine import engine_for
 from store.schema import metadata
 from tests.fakes.catalogue import BRANCHES, SHANGHAI, a_tone
+from tests.fakes.clocks import at_once
 from tests.fakes.editions import an_edition, local, publish
 from tests.fakes.messages import a_call
 
@@ -110,7 +111,7 @@ class Process:
         self.catalogue.startService()
         # A started process has another number.
         host = f"host/{now():%m%d%H}"
-        self.calendar = Appointments(self.database, CALENDAR, SHANGHAI, host, now)
+        self.calendar = Appointments(self.database, CALENDAR, SHANGHAI, host, now, at_once)
 
     def tick(self, death: Death | None = None) -> bool:
         """Do what is due; False: the process died of it."""
