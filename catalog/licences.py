@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, bindparam, select
 
-from catalog.switching import current_editions
+from catalog.switching import directories_at
 from store.schema import tone
 
 STEPS = (30, 7, 1)
@@ -32,8 +32,11 @@ _ENDING = (
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """A tone whose licence ends: on its last day `days_left` is 0; `directories` are owners whose
-    current edition has it among its ten."""  # noqa: D205, D209  one sentence
+    """A tone whose licence ends: on its last day `days_left` is 0.
+
+    `directories` are the owners in whose own lists callers hear it now; a branch without an edition
+    has none of its own.
+    """
 
     code: str
     title: str
@@ -50,7 +53,11 @@ def ending(
     today = now.astimezone(timezone).date()
     values = {"first": today, "last": today + timedelta(days=days)}
     rows = connection.execute(_ENDING, values).all()
-    heard = current_editions(connection, now) if rows else {}
+    heard = {
+        owner: {tone.code for tone in directory.tones}
+        for owner, directory in (directories_at(connection, now, timezone) if rows else {}).items()
+        if directory.owner == owner and directory.edition_id
+    }
     return tuple(
         Ending(
             code=row.code,
@@ -58,7 +65,7 @@ def ending(
             sp=row.sp,
             licence_until=row.licence_until,
             days_left=(row.licence_until - today).days,
-            directories=tuple(owner for owner, one in heard.items() if row.code in one.songs),
+            directories=tuple(owner for owner, codes in heard.items() if row.code in codes),
         )
         for row in rows
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -213,12 +213,6 @@ def tone_of(row: Row[tuple[object, ...]]) -> Tone:
 def all_tones(connection: Connection) -> tuple[Tone, ...]:
     """Return every tone, retired ones too, by code."""
     return tuple(tone_of(row) for row in connection.execute(_ALL))
-
-
-def tones_of(connection: Connection, codes: Collection[str]) -> tuple[Tone, ...]:
-    """Return the tones of these codes, retired ones too, by code."""
-    chosen = connection.execute(_ALL.where(table.c.code.in_(codes)))
-    return tuple(tone_of(row) for row in chosen)
 
 
 def spellings(connection: Connection) -> dict[str, str]:

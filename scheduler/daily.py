@@ -24,16 +24,17 @@ MIDNIGHT = time()
 
 
 @once_a_period
-def compute_charts(connection: Connection, run: Run, timezone: str) -> Done:
-    """Rank the tones as of today."""
-    return Done(charts.compute(connection, run.at, ZoneInfo(timezone)))
+def compute_charts(connection: Connection, run: Run, timezone: str) -> Done | More:
+    """Rank the tones as of today, an owner at a time."""
+    step = charts.compute_step(connection, run.at, ZoneInfo(timezone), run.place)
+    return More(step.charts, step.todo) if step.todo else Done(step.charts)
 
 
 @once_a_period
 def prepare_week(connection: Connection, run: Run, timezone: str) -> Done:
     """Prepare the `auto` editions of the week after the run's."""
     monday = run.day + timedelta(days=DAYS_TO_MONDAY - run.day.weekday())
-    return Done(rotation.prepare_week(connection, monday, run.at, ZoneInfo(timezone)))
+    return Done(rotation.prepare_week(connection, monday, run.at, timezone))
 
 
 @once_a_period
