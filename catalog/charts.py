@@ -1,0 +1,323 @@
+"""Charts: ranking that fills what the branch left open. How it is stored, computed and read.
+
+`compute` does all of it in one transaction. A busy line takes the steps one by one, each some
+milliseconds of the store: `tallies.stale_days`, `tallies.tally_day` for each of these, then
+`compute_owner` for each of `OWNERS`. The functions that the store process runs log nothing there:
+the caller gives what `compute_owner` returns to `report`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import structlog
+from sqlalchemy import Connection, bindparam, delete, insert, select
+
+from catalog import ranking
+from catalog.branches import PROVINCE
+from catalog.ranking import FORMULA_VERSION, Burst, Made, Ranked, Week
+from catalog.tallies import (
+    OWNERS,
+    drop_old_days,
+    forget_day,
+    stale_days,
+    tallies_of,
+    tally_day,
+)
+from catalog.votes import Tally
+from store.once import insert_once
+from store.schema import chart, chart_entry, chart_tally, order, tone
+
+log = structlog.get_logger()
+
+FEWEST_VOTES = 30
+"""A chart of fewer votes is a matter of chance: the province's serves instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A song's place. `previous` is its rank in the last chart of an earlier week, None when it
+    had none; `peak` its best rank so far, `weeks` in how many weeks it stood on a chart."""  # noqa: D205, D209
+
+    rank: int
+    code: str
+    score: float
+    previous: int | None
+    peak: int
+    weeks: int
+    made: Made
+
+    @property
+    def flag(self) -> str | None:
+        """`new` in its first week on the chart, `re` when it is back after a week without."""
+        if self.previous is not None:
+            return None
+        return "new" if self.weeks == 1 else "re"
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """An owner's chart of a local day; `votes` counts all that were cast in its window."""
+
+    owner: str
+    day: date
+    formula_version: int
+    computed_at: datetime
+    votes: int
+    entries: tuple[Entry, ...]
+
+
+# ---------------------------------------------------------------- computing
+
+_CHART_OF_DAY = select(chart.c.chart_id).where(chart.c.chart_id == bindparam("chart_id"))
+_SPS = select(tone.c.code, tone.c.sp).where(
+    tone.c.state == "published",
+    tone.c.code.in_(
+        select(chart_tally.c.code).where(
+            chart_tally.c.owner == bindparam("owner"),
+            chart_tally.c.day >= bindparam("first"),
+            chart_tally.c.day <= bindparam("today"),
+        )
+    ),
+)
+_FIRST_ORDER = (
+    select(order.c.confirmed_at)
+    .where(order.c.tone_code == bindparam("code"), order.c.confirmed_at.is_not(None))
+    .order_by(order.c.confirmed_at)
+    .limit(1)
+)
+_STANDING_BEFORE = (
+    select(chart_entry.c.day, chart_entry.c.peak, chart_entry.c.weeks)
+    .where(
+        chart_entry.c.owner == bindparam("owner"),
+        chart_entry.c.code == bindparam("code"),
+        chart_entry.c.day < bindparam("today"),
+    )
+    .order_by(chart_entry.c.day.desc())
+    .limit(1)
+)
+_NEWEST_BEFORE = (
+    select(chart.c.chart_id)
+    .where(chart.c.owner == bindparam("owner"), chart.c.day < bindparam("before"))
+    .order_by(chart.c.day.desc())
+    .limit(1)
+)
+_RANKS = select(chart_entry.c.code, chart_entry.c.rank).where(
+    chart_entry.c.chart_id == bindparam("chart_id")
+)
+_INSERT_ENTRY = insert(chart_entry)
+
+
+def compute(connection: Connection, now: datetime, timezone: str) -> int:
+    """Compute today's charts, of the province and of each branch; return how many were missing.
+
+    Once a local day: what stands is left as it is.
+    """
+    chart_id = _chart_id(PROVINCE, _today(now, timezone))
+    if connection.execute(_CHART_OF_DAY, {"chart_id": chart_id}).first():
+        return 0  # the province's is the last of a day
+    for day in stale_days(connection, now, timezone):
+        tally_day(connection, day, now, timezone)
+    drop_old_days(connection, _today(now, timezone))
+    computed = [compute_owner(connection, owner, now, timezone) for owner in OWNERS]
+    return sum(one is not None for one in computed)
+
+
+def compute_owner(connection: Connection, owner: str, now: datetime, timezone: str) -> Chart | None:
+    """Compute an owner's chart of today from the tallies there are; None: it stands already."""
+    today = _today(now, timezone)
+    chart_id = _chart_id(owner, today)
+    if connection.execute(_CHART_OF_DAY, {"chart_id": chart_id}).first():
+        return None
+    counted = tallies_of(connection, owner, today)
+    made = Chart(
+        owner=owner,
+        day=today,
+        formula_version=FORMULA_VERSION,
+        computed_at=now,
+        votes=sum(one.votes for one in counted),
+        entries=_entries(connection, owner, today, counted),
+    )
+    row = {
+        "chart_id": chart_id,
+        "owner": owner,
+        "day": today,
+        "formula_version": FORMULA_VERSION,
+        "computed_at": now,
+        "votes": made.votes,
+    }
+    if not insert_once(connection, chart, row):
+        return None  # another host was quicker
+    if made.entries:
+        connection.execute(_INSERT_ENTRY, [_entry_row(chart_id, made, one) for one in made.entries])
+    return made
+
+
+def _today(now: datetime, timezone: str) -> date:
+    return now.astimezone(ZoneInfo(timezone)).date()
+
+
+def _chart_id(owner: str, day: date) -> str:
+    return f"{owner}.{day.isoformat()}"
+
+
+def _entries(
+    connection: Connection, owner: str, today: date, counted: Iterable[Tally]
+) -> tuple[Entry, ...]:
+    scored = ranking.score(counted, today)
+    window = {"owner": owner, "first": ranking.first_day(today), "today": today}
+    sps = {row.code: row.sp for row in connection.execute(_SPS, window)}
+    first_orders = {}
+    for code in ranking.tied(song for song in scored if song.score > 0):
+        row = connection.execute(_FIRST_ORDER, {"code": code}).first()
+        if row is not None:
+            first_orders[code] = row.confirmed_at
+    monday = today - timedelta(days=today.weekday())
+    last = connection.execute(_NEWEST_BEFORE, {"owner": owner, "before": monday}).first()
+    previous = {} if last is None else _ranks(connection, last.chart_id)
+    return tuple(
+        _entry(connection, owner, today, song, previous.get(song.code))
+        for song in ranking.rank(scored, sps, first_orders)
+    )
+
+
+def _ranks(connection: Connection, chart_id: str) -> dict[str, int]:
+    return {row.code: row.rank for row in connection.execute(_RANKS, {"chart_id": chart_id})}
+
+
+def _entry(
+    connection: Connection, owner: str, today: date, song: Ranked, previous: int | None
+) -> Entry:
+    values = {"owner": owner, "code": song.code, "today": today}
+    before = connection.execute(_STANDING_BEFORE, values).first()
+    peak, weeks = song.rank, 1
+    if before is not None:
+        peak = min(peak, before.peak)
+        weeks = before.weeks + (before.day.isocalendar()[:2] != today.isocalendar()[:2])
+    return Entry(song.rank, song.code, song.score, previous, peak, weeks, song.made)
+
+
+def _entry_row(chart_id: str, of: Chart, entry: Entry) -> dict[str, object]:
+    return {
+        "chart_id": chart_id,
+        "rank": entry.rank,
+        "code": entry.code,
+        "owner": of.owner,
+        "day": of.day,
+        "score": entry.score,
+        "previous": entry.previous,
+        "peak": entry.peak,
+        "weeks": entry.weeks,
+        "made": json.dumps(asdict(entry.made), default=date.isoformat),
+    }
+
+
+_FORGET_ENTRIES = delete(chart_entry).where(chart_entry.c.chart_id == bindparam("of_chart"))
+_FORGET_CHART = delete(chart).where(chart.c.chart_id == bindparam("of_chart"))
+
+
+def forget(connection: Connection, day: date) -> None:
+    """Forget the charts of a local day and its tallies, so that `compute` makes them anew."""
+    charts = [{"of_chart": _chart_id(owner, day)} for owner in OWNERS]
+    connection.execute(_FORGET_ENTRIES, charts)
+    connection.execute(_FORGET_CHART, charts)
+    forget_day(connection, day)
+
+
+def report(computed: Chart) -> None:
+    """Log a chart that was computed, and each burst in it as a warning: the SP may be pushing."""
+    log.info(
+        "chart_computed",
+        owner=computed.owner,
+        day=computed.day.isoformat(),
+        formula_version=computed.formula_version,
+        votes=computed.votes,
+        songs=len(computed.entries),
+    )
+    for entry in computed.entries:
+        for burst in entry.made.bursts:
+            log.warning(
+                "chart_burst",
+                owner=computed.owner,
+                code=entry.code,
+                rank=entry.rank,
+                day=burst.day.isoformat(),
+                hour=burst.hour,
+                weight=burst.weight,
+                counted=burst.counted,
+            )
+
+
+# ---------------------------------------------------------------- reading
+
+_NEWEST = (
+    select(chart.c.chart_id, chart.c.votes)
+    .where(chart.c.owner == bindparam("owner"))
+    .order_by(chart.c.day.desc())
+    .limit(1)
+)
+_CODES = (
+    select(chart_entry.c.code)
+    .where(chart_entry.c.chart_id == bindparam("chart_id"))
+    .order_by(chart_entry.c.rank)
+)
+_CHART = select(
+    chart.c.owner, chart.c.day, chart.c.formula_version, chart.c.computed_at, chart.c.votes
+).where(chart.c.chart_id == bindparam("chart_id"))
+_ENTRIES = (
+    select(
+        chart_entry.c.rank, chart_entry.c.code, chart_entry.c.score, chart_entry.c.previous,
+        chart_entry.c.peak, chart_entry.c.weeks, chart_entry.c.made,
+    )
+    .where(chart_entry.c.chart_id == bindparam("chart_id"))
+    .order_by(chart_entry.c.rank)
+)  # fmt: skip
+
+
+def ranked(connection: Connection, owner: str) -> tuple[str, ...]:
+    """Return the codes of an owner's newest chart, best first, then the province's others.
+
+    An owner whose chart has fewer than `FEWEST_VOTES` gets the province's alone. Empty when there
+    is none. A song may have been retired since: whoever fills a directory looks.
+    """
+    codes: dict[str, None] = {}
+    for of_owner, fewest in ((owner, FEWEST_VOTES), (PROVINCE, 1)):
+        newest = connection.execute(_NEWEST, {"owner": of_owner}).first()
+        if newest is not None and newest.votes >= fewest:
+            found = connection.execute(_CODES, {"chart_id": newest.chart_id})
+            codes |= dict.fromkeys(found.scalars())
+    return tuple(codes)
+
+
+def read_chart(connection: Connection, owner: str, day: date | None = None) -> Chart | None:
+    """Return an owner's chart of a local day, or its newest; None: there is none."""
+    if day is None:
+        newest = connection.execute(_NEWEST, {"owner": owner}).first()
+        if newest is None:
+            return None
+        chart_id = newest.chart_id
+    else:
+        chart_id = _chart_id(owner, day)
+    row = connection.execute(_CHART, {"chart_id": chart_id}).first()
+    if row is None:
+        return None
+    entries = connection.execute(_ENTRIES, {"chart_id": chart_id})
+    return Chart(*row, entries=tuple(_entry_of(row) for row in entries))
+
+
+def _entry_of(row: Sequence[Any]) -> Entry:
+    return Entry(*row[:-1], _made(row[-1]))  # type: ignore[call-arg]  # the fields in their order
+
+
+def _made(text: str) -> Made:
+    values: dict[str, Any] = json.loads(text)
+    bursts = tuple(
+        Burst(**burst | {"day": date.fromisoformat(burst["day"])}) for burst in values["bursts"]
+    )
+    weeks = tuple(Week(**week) for week in values["weeks"])
+    return Made(**values | {"bursts": bursts, "weeks": weeks})
