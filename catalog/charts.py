@@ -20,16 +20,16 @@ from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from catalog import ranking
 from catalog.branches import PROVINCE
-from catalog.ranking import FORMULA_VERSION, Burst, Made, Ranked, Week
+from catalog.ranking import FORMULA_VERSION, Burst, Made, Period, Ranked
 from catalog.tallies import (
     OWNERS,
+    busy_of,
     drop_old_days,
     forget_day,
+    periods_of,
     stale_days,
-    tallies_of,
     tally_day,
 )
-from catalog.votes import Tally
 from store.once import insert_once
 from store.schema import chart, chart_entry, chart_tally, order, tone
 
@@ -134,14 +134,14 @@ def compute_owner(connection: Connection, owner: str, now: datetime, timezone: s
     chart_id = _chart_id(owner, today)
     if connection.execute(_CHART_OF_DAY, {"chart_id": chart_id}).first():
         return None
-    counted = tallies_of(connection, owner, today)
+    periods = periods_of(connection, owner, today)
     made = Chart(
         owner=owner,
         day=today,
         formula_version=FORMULA_VERSION,
         computed_at=now,
-        votes=sum(one.votes for one in counted),
-        entries=_entries(connection, owner, today, counted),
+        votes=sum(period.votes for period in periods),
+        entries=_entries(connection, owner, today, periods),
     )
     row = {
         "chart_id": chart_id,
@@ -167,9 +167,9 @@ def _chart_id(owner: str, day: date) -> str:
 
 
 def _entries(
-    connection: Connection, owner: str, today: date, counted: Iterable[Tally]
+    connection: Connection, owner: str, today: date, periods: Iterable[Period]
 ) -> tuple[Entry, ...]:
-    scored = ranking.score(counted, today)
+    scored = ranking.score(periods, busy_of(connection, owner, today), today)
     window = {"owner": owner, "first": ranking.first_day(today), "today": today}
     sps = {row.code: row.sp for row in connection.execute(_SPS, window)}
     first_orders = {}
@@ -213,8 +213,16 @@ def _entry_row(chart_id: str, of: Chart, entry: Entry) -> dict[str, object]:
         "previous": entry.previous,
         "peak": entry.peak,
         "weeks": entry.weeks,
-        "made": json.dumps(asdict(entry.made), default=date.isoformat),
+        "made": json.dumps(_readable(asdict(entry.made)), default=date.isoformat),
     }
+
+
+def _readable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _readable(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_readable(inner) for inner in value]
+    return round(value, ranking.DECIMALS) if isinstance(value, float) else value
 
 
 _FORGET_ENTRIES = delete(chart_entry).where(chart_entry.c.chart_id == bindparam("of_chart"))
@@ -248,8 +256,8 @@ def report(computed: Chart) -> None:
                 rank=entry.rank,
                 day=burst.day.isoformat(),
                 hour=burst.hour,
-                weight=burst.weight,
-                counted=burst.counted,
+                weight=round(burst.weight, ranking.DECIMALS),
+                counted=round(burst.counted, ranking.DECIMALS),
             )
 
 
@@ -319,5 +327,5 @@ def _made(text: str) -> Made:
     bursts = tuple(
         Burst(**burst | {"day": date.fromisoformat(burst["day"])}) for burst in values["bursts"]
     )
-    weeks = tuple(Week(**week) for week in values["weeks"])
-    return Made(**values | {"bursts": bursts, "weeks": weeks})
+    periods = tuple(Period(**period) for period in values["periods"])
+    return Made(**values | {"bursts": bursts, "periods": periods})

@@ -12,15 +12,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from math import fsum
 
-from catalog.votes import BUSY_WEIGHT, Tally
+from catalog.votes import BUSY_WEIGHT
 
 FORMULA_VERSION = 1
 """Stored with every chart; raise it with any change of what a vote weighs or how they add up."""
 HALF_LIFE_DAYS = 14
 """Two weekly editions: what a song won before the last two switches counts half. A week would
 leave a small branch, with some tens of votes, to chance; a month would keep last month's hits."""
-WINDOW_DAYS = 56
-"""Four half-lives: what is older would weigh a sixteenth, and is not looked at."""
+PERIODS = 4
+WINDOW_DAYS = PERIODS * HALF_LIFE_DAYS
+"""What is older than four half-lives would weigh a sixteenth, and is not looked at."""
 BURST_SHARE = 3
 """One hour of a song counts as much as a third of all its other hours weigh, at most."""
 PLACES = 10
@@ -30,6 +31,7 @@ DEPTH = 100
 """Places that a chart keeps."""
 DECIMALS = 3
 
+_EPOCH = date(2026, 1, 1)
 _FIRST_OF_ALL = datetime.max.replace(tzinfo=UTC)
 
 
@@ -44,24 +46,24 @@ class Burst:
 
 
 @dataclass(frozen=True, slots=True)
-class Week:
-    """Votes aged `weeks_ago` whole weeks: how many, what they weigh, what is left by decay."""
+class Busy:
+    """A local hour of a song that weighs so much that it may be a burst."""
 
-    weeks_ago: int
-    votes: int
+    code: str
+    day: date
+    hour: int
     weight: float
-    decayed: float
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """What a score is made of: votes by kind, their weights, decay, ceilings.
+class Period:
+    """A song's votes of one half-life, the sums of its tallies; `age` 0 is the newest, to today.
 
-    `weight` and `against` are undecayed sums, `burst_cut` and `decayed` are as of the chart's day:
-    score = decayed - burst_cut, where `decayed` has the votes against in it. `by_score` is the rank
-    that the score alone would give; a higher `rank` is the SP's share of places.
+    `decayed`: what is left today of `weight` and `against`, day by day.
     """
 
+    code: str
+    age: int
     orders: int
     unheard: int
     taken_back: int
@@ -71,15 +73,24 @@ class Made:
     weight: float
     against: float
     decayed: float
-    burst_cut: float
-    bursts: tuple[Burst, ...]
-    weeks: tuple[Week, ...]
-    by_score: int = 0
 
     @property
     def votes(self) -> int:
-        """How many votes it got, for or against."""
+        """How many votes, for or against."""
         return self.orders + self.unheard + self.taken_back + self.whole + self.part
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a score is made of: score = what the periods' votes are worth today - `burst_cut`.
+
+    `by_score` is the rank that the score alone would give; another `rank` comes of the SPs' places.
+    """
+
+    periods: tuple[Period, ...]
+    bursts: tuple[Burst, ...]
+    burst_cut: float
+    by_score: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,79 +117,65 @@ def decay(day: date, today: date) -> float:
     return float(0.5 ** (max((today - day).days, 0) / HALF_LIFE_DAYS))
 
 
+def growth(day: date) -> float:
+    """Return by how much a vote of that day outweighs one of long ago.
+
+    growth(day) / growth(today) is decay(day, today). So votes of any days are added up once and for
+    all, by the database, and brought to today's scale by one division. Floats hold it till 2065.
+    """
+    return float(2.0 ** ((day - _EPOCH).days / HALF_LIFE_DAYS))
+
+
 def first_day(today: date) -> date:
     """Return the oldest day whose votes count today."""
     return today - timedelta(days=WINDOW_DAYS - 1)
 
 
-def score(tallies: Iterable[Tally], today: date) -> tuple[Scored, ...]:
-    """Return every song with votes for it and its score, by code; tallies outside the window are
-    not looked at."""  # noqa: D205, D209  one sentence
-    first = first_day(today)
-    by_code: dict[str, list[Tally]] = {}
-    for tally in tallies:
-        if first <= tally.day <= today:
-            by_code.setdefault(tally.code, []).append(tally)
+def period_days(today: date, age: int) -> tuple[date, date]:
+    """Return the first and the last day of a period."""
+    last = today - timedelta(days=age * HALF_LIFE_DAYS)
+    return last - timedelta(days=HALF_LIFE_DAYS - 1), last
+
+
+def score(periods: Iterable[Period], busy: Iterable[Busy], today: date) -> tuple[Scored, ...]:
+    """Return every song that has votes and its score, by code."""
+    by_code: dict[str, list[Period]] = {}
+    for period in periods:
+        by_code.setdefault(period.code, []).append(period)
+    hours: dict[str, list[Busy]] = {}
+    for hour in busy:
+        hours.setdefault(hour.code, []).append(hour)
     return tuple(
-        _scored(code, sorted(by_code[code], key=lambda tally: tally.day), today)
+        _scored(
+            code,
+            sorted(by_code[code], key=lambda period: period.age),
+            sorted(hours.get(code, ()), key=lambda hour: (hour.day, hour.hour)),
+            today,
+        )
         for code in sorted(by_code)
     )
 
 
-def _scored(code: str, tallies: Sequence[Tally], today: date) -> Scored:
-    weight = fsum(tally.weight for tally in tallies)
-    bursts = _bursts(tallies, weight)
-    decays = [(tally.weight + tally.against) * decay(tally.day, today) for tally in tallies]
-    cuts = [(burst.weight - burst.counted) * decay(burst.day, today) for burst in bursts]
+def _scored(code: str, periods: Sequence[Period], busy: Sequence[Busy], today: date) -> Scored:
+    weight = fsum(period.weight for period in periods)
+    bursts = _bursts(busy, weight)
+    cut = fsum((burst.weight - burst.counted) * decay(burst.day, today) for burst in bursts)
     made = Made(
-        orders=sum(tally.orders for tally in tallies),
-        unheard=sum(tally.unheard for tally in tallies),
-        taken_back=sum(tally.taken_back for tally in tallies),
-        whole=sum(tally.whole for tally in tallies),
-        part=sum(tally.part for tally in tallies),
-        repeats=sum(tally.repeats for tally in tallies),
-        weight=round(weight, DECIMALS),
-        against=round(fsum(tally.against for tally in tallies), DECIMALS),
-        decayed=round(fsum(decays), DECIMALS),
-        burst_cut=round(fsum(cuts), DECIMALS),
-        bursts=tuple(_readable(burst) for burst in bursts),
-        weeks=_weeks(tallies, today),
+        periods=tuple(periods),
+        bursts=tuple(bursts),
+        burst_cut=cut,
     )
-    return Scored(code, round(fsum([*decays, *(-cut for cut in cuts)]), DECIMALS), made)
+    worth = fsum(period.decayed for period in periods)
+    return Scored(code, round(worth - cut, DECIMALS), made)
 
 
-def _bursts(tallies: Sequence[Tally], whole: float) -> tuple[Burst, ...]:
-    found = []
-    for tally in tallies:
-        for hour, weight in tally.busy:
-            counted = max(BUSY_WEIGHT, (whole - weight) / BURST_SHARE)
-            if counted < weight:
-                found.append(Burst(tally.day, hour, weight, counted))
-    return tuple(found)
-
-
-def _readable(burst: Burst) -> Burst:
-    return Burst(
-        burst.day, burst.hour, round(burst.weight, DECIMALS), round(burst.counted, DECIMALS)
-    )
-
-
-def _weeks(tallies: Sequence[Tally], today: date) -> tuple[Week, ...]:
-    by_age: dict[int, list[Tally]] = {}
-    for tally in tallies:
-        by_age.setdefault((today - tally.day).days // 7, []).append(tally)
-    return tuple(
-        Week(
-            weeks_ago=age,
-            votes=sum(tally.votes for tally in of_week),
-            weight=round(fsum(tally.weight + tally.against for tally in of_week), DECIMALS),
-            decayed=round(
-                fsum((one.weight + one.against) * decay(one.day, today) for one in of_week),
-                DECIMALS,
-            ),
-        )
-        for age, of_week in sorted(by_age.items())
-    )
+def _bursts(busy: Iterable[Busy], weight: float) -> list[Burst]:
+    believed = ((hour, max(BUSY_WEIGHT, (weight - hour.weight) / BURST_SHARE)) for hour in busy)
+    return [
+        Burst(hour.day, hour.hour, hour.weight, counted)
+        for hour, counted in believed
+        if counted < hour.weight
+    ]
 
 
 def tied(scored: Iterable[Scored]) -> frozenset[str]:

@@ -6,19 +6,26 @@ so each step takes the store some milliseconds. What a vote weighs: catalog.vote
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, bindparam, delete, exists, insert, or_, select, true
+from sqlalchemy import Connection, bindparam, delete, exists, func, insert, or_, select, true
 
 from catalog.branches import BRANCHES, PROVINCE
-from catalog.ranking import FORMULA_VERSION, WINDOW_DAYS, first_day
+from catalog.ranking import (
+    FORMULA_VERSION,
+    PERIODS,
+    WINDOW_DAYS,
+    Busy,
+    Period,
+    first_day,
+    growth,
+    period_days,
+)
 from catalog.votes import HEARD_MS, Act, Earlier, Tally, tally, votes_of
-from store.schema import call, chart_day, chart_tally, order, preview
+from store.schema import call, chart_busy, chart_day, chart_tally, order, preview
 
 OWNERS = (*BRANCHES, PROVINCE)
 """Who has charts."""
@@ -90,8 +97,12 @@ _ORDERED_EARLIER = (
 _FORGET_TALLIES = delete(chart_tally).where(
     chart_tally.c.owner == bindparam("of_owner"), chart_tally.c.day == bindparam("of_day")
 )
+_FORGET_BUSY = delete(chart_busy).where(
+    chart_busy.c.owner == bindparam("of_owner"), chart_busy.c.day == bindparam("of_day")
+)
 _FORGET_DAY = delete(chart_day).where(chart_day.c.day == bindparam("of_day"))
 _INSERT_TALLY = insert(chart_tally)
+_INSERT_BUSY = insert(chart_busy)
 _INSERT_DAY = insert(chart_day)
 
 
@@ -117,6 +128,8 @@ def tally_day(connection: Connection, day: date, now: datetime, timezone: str) -
     forget_day(connection, day)
     if tallies:
         connection.execute(_INSERT_TALLY, [_tally_row(owner, one) for owner, one in tallies])
+    if busy := [row for owner, one in tallies for row in _busy_rows(owner, one)]:
+        connection.execute(_INSERT_BUSY, busy)
     kept, taken_back = _standing(connection, day, day, zone).get(day, (0, 0))
     connection.execute(
         _INSERT_DAY,
@@ -182,13 +195,22 @@ def _tally_row(owner: str, of: Tally) -> dict[str, object]:
         "repeats": of.repeats,
         "weight": of.weight,
         "against": of.against,
-        "busy": json.dumps(of.busy) if of.busy else None,
+        "grown": (of.weight + of.against) * growth(of.day),
     }
+
+
+def _busy_rows(owner: str, of: Tally) -> list[dict[str, object]]:
+    return [
+        {"owner": owner, "day": of.day, "code": of.code, "hour": hour, "weight": weight}
+        for hour, weight in of.busy
+    ]
 
 
 def forget_day(connection: Connection, day: date) -> None:
     """Forget what a local day was counted as: it will be counted anew."""
-    connection.execute(_FORGET_TALLIES, [{"of_owner": owner, "of_day": day} for owner in OWNERS])
+    of_owners = [{"of_owner": owner, "of_day": day} for owner in OWNERS]
+    connection.execute(_FORGET_TALLIES, of_owners)
+    connection.execute(_FORGET_BUSY, of_owners)
     connection.execute(_FORGET_DAY, {"of_day": day})
 
 
@@ -252,26 +274,53 @@ def _standing(
 
 # ---------------------------------------------------------------- reading
 
-_TALLIES = select(
-    chart_tally.c.day, chart_tally.c.code, chart_tally.c.orders, chart_tally.c.unheard,
-    chart_tally.c.taken_back, chart_tally.c.whole, chart_tally.c.part, chart_tally.c.repeats,
-    chart_tally.c.weight, chart_tally.c.against, chart_tally.c.busy,
+_SUMS = (
+    select(
+        chart_tally.c.code,
+        *(
+            func.sum(chart_tally.c[name]).label(name)
+            for name in ("orders", "unheard", "taken_back", "whole", "part", "repeats", "weight",
+                         "against", "grown")
+        ),
+    )
+    .where(
+        chart_tally.c.owner == bindparam("owner"),
+        chart_tally.c.day >= bindparam("first"),
+        chart_tally.c.day <= bindparam("last"),
+    )
+    .group_by(chart_tally.c.code)
+)  # fmt: skip
+_BUSY = select(
+    chart_busy.c.code, chart_busy.c.day, chart_busy.c.hour, chart_busy.c.weight
 ).where(
-    chart_tally.c.owner == bindparam("owner"),
-    chart_tally.c.day >= bindparam("first"),
-    chart_tally.c.day <= bindparam("today"),
+    chart_busy.c.owner == bindparam("owner"),
+    chart_busy.c.day >= bindparam("first"),
+    chart_busy.c.day <= bindparam("last"),
 )  # fmt: skip
 
 
-def tallies_of(connection: Connection, owner: str, today: date) -> tuple[Tally, ...]:
-    """Return an owner's tallies of the window that ends today."""
-    window = {"owner": owner, "first": first_day(today), "today": today}
-    return tuple(_tally_of(row) for row in connection.execute(_TALLIES, window))
+def periods_of(connection: Connection, owner: str, today: date) -> tuple[Period, ...]:
+    """Return the sums of an owner's tallies, by song and period of the window that ends today."""
+    return tuple(
+        period
+        for age in range(PERIODS)
+        for period in _period(connection, owner, age, *period_days(today, age), growth(today))
+    )
 
 
-def _tally_of(row: Sequence[Any]) -> Tally:
-    busy = tuple((hour, weight) for hour, weight in json.loads(row[-1] or "[]"))
-    return Tally(*row[:-1], busy)  # type: ignore[call-arg]  # a row has the fields in their order
+def _period(
+    connection: Connection, owner: str, age: int, first: date, last: date, grown_today: float
+) -> Iterator[Period]:
+    within = {"owner": owner, "first": first, "last": last}
+    for code, *sums, grown in connection.execute(_SUMS, within):
+        decayed = grown / grown_today
+        yield Period(code, age, *sums, decayed)  # type: ignore[call-arg]  # the fields in order
+
+
+def busy_of(connection: Connection, owner: str, today: date) -> tuple[Busy, ...]:
+    """Return an owner's hours that may be bursts, of the window that ends today."""
+    within = {"owner": owner, "first": first_day(today), "last": today}
+    return tuple(Busy(*row) for row in connection.execute(_BUSY, within))
 
 
 def drop_old_days(connection: Connection, today: date) -> int:

@@ -131,11 +131,13 @@ def _tally(day: date, code: str, votes: list[Vote]) -> Tally:
     against: list[float] = []
     for vote in votes:
         counts[vote.kind] += 1
-        if vote.weight > 0:
-            hours.setdefault(vote.hour, []).append(vote.weight)
+        weight = vote.weight
+        if weight > 0:
+            hours.setdefault(vote.hour, []).append(weight)
         else:
-            against.append(vote.weight)
-    weighed = {hour: fsum(weights) for hour, weights in sorted(hours.items())}
+            against.append(weight)
+    # fsum is exact, so the order in which the votes came changes nothing.
+    weighed = {hour: fsum(hours[hour]) for hour in sorted(hours)}
     return Tally(
         day=day,
         code=code,
@@ -145,8 +147,7 @@ def _tally(day: date, code: str, votes: list[Vote]) -> Tally:
         whole=counts["whole"],
         part=counts["part"],
         repeats=sum(vote.nth > 1 for vote in votes),
-        # fsum is exact, so the order in which the votes came changes nothing.
-        weight=fsum(weight for weights in hours.values() for weight in weights),
+        weight=fsum(weighed.values()),
         against=fsum(against),
         busy=tuple((hour, weight) for hour, weight in weighed.items() if weight > BUSY_WEIGHT),
     )

@@ -137,7 +137,18 @@ chart_tally = Table(
     Column("repeats", Integer, nullable=False),
     Column("weight", Float, nullable=False),
     Column("against", Float, nullable=False),
-    Column("busy", Text),  # JSON: [[hour, weight], ...] of the hours that may be bursts
+    Column("grown", Float, nullable=False),  # both, times catalog.ranking.growth(day)
+    sqlite_with_rowid=False,  # read in its key's order, some ten thousand rows at once
+)
+
+chart_busy = Table(
+    "chart_busy",
+    metadata,
+    Column("owner", String(20), primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("code", String(8), primary_key=True),
+    Column("hour", Integer, primary_key=True),  # local
+    Column("weight", Float, nullable=False),
 )
 
 chart = Table(

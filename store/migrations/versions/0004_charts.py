@@ -51,8 +51,19 @@ def upgrade() -> None:
         sa.Column("repeats", sa.Integer(), nullable=False),
         sa.Column("weight", sa.Float(), nullable=False),
         sa.Column("against", sa.Float(), nullable=False),
-        sa.Column("busy", sa.Text(), nullable=True),
+        sa.Column("grown", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("owner", "day", "code", name=op.f("pk_chart_tally")),
+        sqlite_with_rowid=False,
+    )
+
+    op.create_table(
+        "chart_busy",
+        sa.Column("owner", sa.String(length=20), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("code", sa.String(length=8), nullable=False),
+        sa.Column("hour", sa.Integer(), nullable=False),
+        sa.Column("weight", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("owner", "day", "code", "hour", name=op.f("pk_chart_busy")),
     )
 
     op.create_table(

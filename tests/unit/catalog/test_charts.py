@@ -12,14 +12,15 @@ from structlog.testing import capture_logs
 from catalog import charts, tallies
 from catalog.branches import BRANCHES, PROVINCE
 from catalog.charts import compute, forget, ranked, read_chart
-from catalog.ranking import WINDOW_DAYS
+from catalog.ranking import WINDOW_DAYS, decay, score
 from catalog.tallies import stale_days, tally_day
 from catalog.tones import put_tones, retire_tone
-from catalog.votes import BUSY_WEIGHT, WEIGHTS
+from catalog.votes import BUSY_WEIGHT, WEIGHTS, Vote
 from store.connection import PreparedStatements
 from store.database import LocalDatabase
 from store.schema import call, chart_day, chart_tally, metadata, order, preview
 from tests.fakes.catalogue import a_tone
+from tests.fakes.votes import counted
 
 ZONE = "Asia/Shanghai"
 NOON = datetime(2026, 11, 25, 12, tzinfo=ZoneInfo(ZONE))  # a Wednesday
@@ -185,7 +186,7 @@ def test_an_order_counts_for_the_branch_of_its_call_and_by_sms_for_the_province(
     callers.order("1032")
     database.run_now(compute, NOON, ZONE)
     assert made_of(database, "1029", "yangzhou").score == WEIGHTS["order"]
-    assert made_of(database, "1032").made.unheard == 1
+    assert made_of(database, "1032").made.periods[0].unheard == 1
     chart = database.run_now(read_chart, "yangzhou")
     assert chart is not None
     assert [entry.code for entry in chart.entries] == ["1029"]
@@ -208,11 +209,10 @@ def test_what_is_counted_is_told_by_kind(callers: Callers) -> None:
     callers.hear("1029", msisdn=None)
     callers.order("1029", NOON - 2 * DAY, state="failed")
     database.run_now(compute, NOON, ZONE)
-    made = made_of(database, "1029").made
-    assert (made.orders, made.whole, made.part, made.taken_back) == (1, 1, 1, 1)
-    assert made.votes == 4
-    (week,) = made.weeks
-    assert (week.weeks_ago, week.weight) == (0, 3 + 1 + 0.25 - 1)
+    (period,) = made_of(database, "1029").made.periods
+    assert (period.orders, period.whole, period.part, period.taken_back) == (1, 1, 1, 1)
+    assert (period.age, period.weight, period.against) == (0, 3 + 1 + 0.25, -1)
+    assert period.decayed == round(3.25 * decay(TODAY - 2 * DAY, TODAY), 3)
 
 
 def test_a_number_that_calls_every_day_adds_less_every_day(callers: Callers) -> None:
@@ -220,9 +220,10 @@ def test_a_number_that_calls_every_day_adds_less_every_day(callers: Callers) -> 
         callers.hear("1029", NOON - days * DAY, msisdn="8613905250001")
         callers.hear("1032", NOON - days * DAY)
     callers.database.run_now(compute, NOON, ZONE)
-    made = made_of(callers.database, "1029").made
-    assert (made.repeats, made.weight) == (3, round(1 + 1 / 2 + 1 / 3 + 1 / 4, 3))
-    assert made_of(callers.database, "1032").made.weight == 4
+    (period,) = made_of(callers.database, "1029").made.periods
+    assert (period.repeats, period.weight) == (3, round(1 + 1 / 2 + 1 / 3 + 1 / 4, 3))
+    (others,) = made_of(callers.database, "1032").made.periods
+    assert others.weight == 4
 
 
 def test_a_day_is_the_local_one(callers: Callers) -> None:
@@ -232,7 +233,8 @@ def test_a_day_is_the_local_one(callers: Callers) -> None:
     callers.hear("1029", late + timedelta(hours=1), msisdn="8613905250001")
     callers.hear("1029", late + timedelta(hours=2), msisdn="8613905250001")
     callers.database.run_now(compute, NOON, ZONE)
-    assert made_of(callers.database, "1029").made.votes == 2
+    (period,) = made_of(callers.database, "1029").made.periods
+    assert period.votes == 2
 
 
 def test_a_day_has_one_chart_until_it_is_forgotten(callers: Callers) -> None:
@@ -267,6 +269,23 @@ def test_only_days_that_changed_are_counted_again(callers: Callers) -> None:
     assert [entry.code for entry in _entries(database)] == ["1032"]
     assert database.run_now(_tallied_at, TODAY - 20 * DAY) == tomorrow
     assert database.run_now(_tallied_at, TODAY - 10 * DAY) == NOON
+
+
+def test_the_database_adds_up_as_the_formula_does(callers: Callers) -> None:
+    ages = (0, 0, 1, 13, 14, 27, 28, 54, 55, 56, 57)
+    cast = [(days, 12) for days in ages for _ in range(days % 3 + 1)] + [(3, 20)] * 12
+    votes = []
+    for number, (days, hour) in enumerate(cast):
+        at = NOON.replace(hour=hour) - days * DAY
+        callers.hear("1029", at)
+        votes.append((at.date(), Vote(str(number), "1029", hour, "whole", 1)))
+    callers.database.run_now(compute, NOON, ZONE)
+    periods, busy = counted(votes, TODAY)
+    found = callers.database.run_now(tallies.periods_of, PROVINCE, TODAY)
+    (of_database,), (of_formula,) = score(found, busy, TODAY), score(periods, busy, TODAY)
+    assert of_database.score == of_formula.score
+    assert {one.age: one.votes for one in found} == {one.age: one.votes for one in periods}
+    assert callers.database.run_now(tallies.busy_of, PROVINCE, TODAY) == busy
 
 
 def test_counting_a_day_twice_counts_it_once(callers: Callers) -> None:

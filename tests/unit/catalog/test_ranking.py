@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from itertools import pairwise
+from math import fsum
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,19 +11,24 @@ from hypothesis import strategies as st
 from catalog.ranking import (
     DEPTH,
     HALF_LIFE_DAYS,
+    PERIODS,
     PLACES,
     SP_PLACES,
     WINDOW_DAYS,
     Ranked,
+    Scored,
     decay,
+    first_day,
+    growth,
+    period_days,
     rank,
     score,
     tied,
 )
-from catalog.votes import BUSY_WEIGHT, Tally, Vote, tally
+from catalog.votes import BUSY_WEIGHT, Vote
+from tests.fakes.votes import counted
 
 TODAY = date(2026, 11, 23)
-UTC_ZONE = ZoneInfo("UTC")
 CODES = [str(code) for code in range(1000, 1016)]
 SPS = {code: f"SP{place % 3}" for place, code in enumerate(CODES)}
 
@@ -38,11 +44,8 @@ def heard(code: str, numbers: int, days: int = 0, hour: int = 9) -> list[tuple[i
     ]
 
 
-def tallies(cast: list[tuple[int, Vote]]) -> list[Tally]:
-    ages = {days for days, _ in cast}
-    return [
-        one for age in ages for one in tally(ago(age), [vote for days, vote in cast if days == age])
-    ]
+def scored(cast: list[tuple[int, Vote]]) -> tuple[Scored, ...]:
+    return score(*counted([(ago(days), vote) for days, vote in cast], TODAY), TODAY)
 
 
 def chart(
@@ -50,7 +53,7 @@ def chart(
     sps: dict[str, str] = SPS,
     first_orders: dict[str, datetime] | None = None,
 ) -> tuple[Ranked, ...]:
-    return rank(score(tallies(cast), TODAY), sps, first_orders or {})
+    return rank(scored(cast), sps, first_orders or {})
 
 
 def codes(ranked: tuple[Ranked, ...]) -> list[str]:
@@ -93,13 +96,14 @@ def test_one_more_number_never_lowers_a_song(
 
 
 @given(histories, st.randoms())
-def test_the_order_of_tallies_changes_nothing(
+def test_the_order_of_votes_and_sums_changes_nothing(
     history: list[tuple[int, Vote]], random: object
 ) -> None:
-    given_so = tallies(history)
-    shuffled = list(given_so)
+    shuffled = list(history)
     random.shuffle(shuffled)  # type: ignore[attr-defined]  # hypothesis's Random
-    assert score(shuffled, TODAY) == score(given_so, TODAY)
+    assert scored(shuffled) == scored(history)
+    periods, busy = counted([(ago(days), vote) for days, vote in history], TODAY)
+    assert score(periods[::-1], busy[::-1], TODAY) == score(periods, busy, TODAY)
 
 
 @given(histories, st.lists(st.integers(0, 3), min_size=len(CODES), max_size=len(CODES)))
@@ -121,16 +125,27 @@ def test_a_burst_counts_no_more_than_a_third_of_all_other_hours(
 ) -> None:
     for song in chart(history):
         for burst in song.made.bursts:
-            rest = song.made.weight - burst.weight
+            rest = fsum(period.weight for period in song.made.periods) - burst.weight
             assert burst.counted < burst.weight
-            assert abs(burst.counted - max(BUSY_WEIGHT, rest / 3)) < 0.01
+            assert burst.counted == max(BUSY_WEIGHT, rest / 3)
 
 
 def test_a_vote_weighs_half_after_a_half_life_and_nothing_outside_the_window() -> None:
     assert decay(TODAY, TODAY) == 1
     assert decay(ago(HALF_LIFE_DAYS), TODAY) == 0.5
     (song,) = chart([*heard("1000", 4, HALF_LIFE_DAYS), *heard("1000", 1, WINDOW_DAYS)])
-    assert (song.score, song.made.votes) == (2, 4)
+    assert (song.score, [period.votes for period in song.made.periods]) == (2, [4])
+
+
+def test_votes_added_up_once_decay_as_each_by_itself() -> None:
+    for days in (0, 1, 13, 55):
+        assert abs(growth(ago(days)) / growth(TODAY) - decay(ago(days), TODAY)) < 1e-12
+
+
+def test_the_periods_are_the_window_without_gap() -> None:
+    bounds = [period_days(TODAY, age) for age in range(PERIODS)]
+    assert (bounds[0][1], bounds[-1][0]) == (TODAY, first_day(TODAY))
+    assert all(newer[0] - older[1] == timedelta(days=1) for newer, older in pairwise(bounds))
 
 
 def test_a_pushed_song_stays_below_one_that_people_like() -> None:
@@ -152,7 +167,7 @@ def test_a_tie_goes_to_the_older_first_order_then_to_the_code() -> None:
     cast = [vote for code in ("1003", "1002", "1001", "1000") for vote in heard(code, 2)]
     noon = datetime(2026, 11, 1, 12, tzinfo=UTC)
     orders = {"1003": noon, "1002": noon + timedelta(days=1)}
-    assert tied(score(tallies(cast), TODAY)) == {"1000", "1001", "1002", "1003"}
+    assert tied(scored(cast)) == {"1000", "1001", "1002", "1003"}
     assert codes(chart(cast, first_orders=orders)) == ["1003", "1002", "1000", "1001"]
 
 
