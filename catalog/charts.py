@@ -1,21 +1,19 @@
 """Charts: ranking that fills what the branch left open. How it is stored, computed and read.
 
-`compute` does all of it in one transaction. A busy line takes the steps one by one, each some
-milliseconds of the store: `tallies.stale_days`, `tallies.tally_day` for each of these, then
-`compute_owner` for each of `OWNERS`. The functions that the store process runs log nothing there:
-the caller gives what `compute_owner` returns to `report`.
+A chart is computed in steps, a day's votes or an owner's chart each, so that the store is never
+kept for long: `compute_step`. `compute` does all of them in one transaction. Nothing is logged in
+the store process, where these functions run: the caller logs `bursts_of` the day.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import structlog
 from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from catalog import ranking
@@ -32,8 +30,6 @@ from catalog.tallies import (
 )
 from store.once import insert_once
 from store.schema import chart, chart_entry, chart_tally, order, tone
-
-log = structlog.get_logger()
 
 FEWEST_VOTES = 30
 """A chart of fewer votes is a matter of chance: the province's serves instead."""
@@ -113,53 +109,78 @@ _RANKS = select(chart_entry.c.code, chart_entry.c.rank).where(
 _INSERT_ENTRY = insert(chart_entry)
 
 
-def compute(connection: Connection, now: datetime, timezone: str) -> int:
+@dataclass(frozen=True, slots=True)
+class ComputeStep:
+    """What a step did: how many charts it made, and what is still to be done; empty: nothing."""
+
+    charts: int
+    todo: str
+
+
+def compute(connection: Connection, now: datetime, timezone: ZoneInfo) -> int:
     """Compute today's charts, of the province and of each branch; return how many were missing.
 
     Once a local day: what stands is left as it is.
     """
-    chart_id = _chart_id(PROVINCE, _today(now, timezone))
-    if connection.execute(_CHART_OF_DAY, {"chart_id": chart_id}).first():
-        return 0  # the province's is the last of a day
-    for day in stale_days(connection, now, timezone):
-        tally_day(connection, day, now, timezone)
-    drop_old_days(connection, _today(now, timezone))
-    computed = [compute_owner(connection, owner, now, timezone) for owner in OWNERS]
-    return sum(one is not None for one in computed)
+    step = compute_step(connection, now, timezone)
+    made = step.charts
+    while step.todo:
+        step = compute_step(connection, now, timezone, step.todo)
+        made += step.charts
+    return made
 
 
-def compute_owner(connection: Connection, owner: str, now: datetime, timezone: str) -> Chart | None:
-    """Compute an owner's chart of today from the tallies there are; None: it stands already."""
-    today = _today(now, timezone)
-    chart_id = _chart_id(owner, today)
-    if connection.execute(_CHART_OF_DAY, {"chart_id": chart_id}).first():
-        return None
+def compute_step(
+    connection: Connection, now: datetime, timezone: ZoneInfo, todo: str = ""
+) -> ComputeStep:
+    """Do the first of what is to be done, and say what is left.
+
+    The first step, with nothing, finds out what there is to do. `todo` is the charts' day, then
+    days to be tallied and owners, apart by spaces. Doing a step again changes nothing.
+    """
+    if not todo:
+        return ComputeStep(0, _todo(connection, now, timezone))
+    day, first, *rest = todo.split()
+    today, made = date.fromisoformat(day), False
+    if first in OWNERS:
+        made = _compute_owner(connection, first, today, now)
+    else:
+        tally_day(connection, date.fromisoformat(first), now, timezone)
+    return ComputeStep(int(made), " ".join([day, *rest]) if rest else "")
+
+
+def _todo(connection: Connection, now: datetime, timezone: ZoneInfo) -> str:
+    today = now.astimezone(timezone).date()
+    if _stands(connection, PROVINCE, today):
+        return ""  # the province's chart is the last of a day
+    drop_old_days(connection, today)
+    days = stale_days(connection, now, timezone)
+    return " ".join([str(today), *map(str, days), *OWNERS])
+
+
+def _stands(connection: Connection, owner: str, day: date) -> bool:
+    chart_id = {"chart_id": _chart_id(owner, day)}
+    return connection.execute(_CHART_OF_DAY, chart_id).first() is not None
+
+
+def _compute_owner(connection: Connection, owner: str, today: date, now: datetime) -> bool:
+    if _stands(connection, owner, today):
+        return False
     periods = periods_of(connection, owner, today)
-    made = Chart(
-        owner=owner,
-        day=today,
-        formula_version=FORMULA_VERSION,
-        computed_at=now,
-        votes=sum(period.votes for period in periods),
-        entries=_entries(connection, owner, today, periods),
-    )
+    entries = _entries(connection, owner, today, periods)
     row = {
-        "chart_id": chart_id,
+        "chart_id": _chart_id(owner, today),
         "owner": owner,
         "day": today,
         "formula_version": FORMULA_VERSION,
         "computed_at": now,
-        "votes": made.votes,
+        "votes": sum(period.votes for period in periods),
     }
     if not insert_once(connection, chart, row):
-        return None  # another host was quicker
-    if made.entries:
-        connection.execute(_INSERT_ENTRY, [_entry_row(chart_id, made, one) for one in made.entries])
-    return made
-
-
-def _today(now: datetime, timezone: str) -> date:
-    return now.astimezone(ZoneInfo(timezone)).date()
+        return False  # another host was quicker
+    if entries:
+        connection.execute(_INSERT_ENTRY, [_entry_row(row, entry) for entry in entries])
+    return True
 
 
 def _chart_id(owner: str, day: date) -> str:
@@ -202,17 +223,18 @@ def _entry(
     return Entry(song.rank, song.code, song.score, previous, peak, weeks, song.made)
 
 
-def _entry_row(chart_id: str, of: Chart, entry: Entry) -> dict[str, object]:
+def _entry_row(of: Mapping[str, object], entry: Entry) -> dict[str, object]:
     return {
-        "chart_id": chart_id,
+        "chart_id": of["chart_id"],
         "rank": entry.rank,
         "code": entry.code,
-        "owner": of.owner,
-        "day": of.day,
+        "owner": of["owner"],
+        "day": of["day"],
         "score": entry.score,
         "previous": entry.previous,
         "peak": entry.peak,
         "weeks": entry.weeks,
+        "bursts": len(entry.made.bursts),
         "made": json.dumps(_readable(asdict(entry.made)), default=date.isoformat),
     }
 
@@ -235,30 +257,6 @@ def forget(connection: Connection, day: date) -> None:
     connection.execute(_FORGET_ENTRIES, charts)
     connection.execute(_FORGET_CHART, charts)
     forget_day(connection, day)
-
-
-def report(computed: Chart) -> None:
-    """Log a chart that was computed, and each burst in it as a warning: the SP may be pushing."""
-    log.info(
-        "chart_computed",
-        owner=computed.owner,
-        day=computed.day.isoformat(),
-        formula_version=computed.formula_version,
-        votes=computed.votes,
-        songs=len(computed.entries),
-    )
-    for entry in computed.entries:
-        for burst in entry.made.bursts:
-            log.warning(
-                "chart_burst",
-                owner=computed.owner,
-                code=entry.code,
-                rank=entry.rank,
-                day=burst.day.isoformat(),
-                hour=burst.hour,
-                weight=round(burst.weight, ranking.DECIMALS),
-                counted=round(burst.counted, ranking.DECIMALS),
-            )
 
 
 # ---------------------------------------------------------------- reading
@@ -329,3 +327,41 @@ def _made(text: str) -> Made:
     )
     periods = tuple(Period(**period) for period in values["periods"])
     return Made(**values | {"bursts": bursts, "periods": periods})
+
+
+_WITH_BURSTS = (
+    select(chart_entry.c.rank, chart_entry.c.code, chart_entry.c.made)
+    .where(chart_entry.c.chart_id == bindparam("chart_id"), chart_entry.c.bursts > 0)
+    .order_by(chart_entry.c.rank)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """A song with a burst on an owner's chart: somebody may be pushing it."""
+
+    owner: str
+    rank: int
+    code: str
+    day: str
+    hour: int
+    weight: float
+    counted: float
+
+
+def bursts_of(connection: Connection, day: date) -> tuple[Pushed, ...]:
+    """Return the bursts in the charts of a local day, for the log."""
+    return tuple(
+        Pushed(
+            owner,
+            row.rank,
+            row.code,
+            burst.day.isoformat(),
+            burst.hour,
+            burst.weight,
+            burst.counted,
+        )
+        for owner in OWNERS
+        for row in connection.execute(_WITH_BURSTS, {"chart_id": _chart_id(owner, day)})
+        for burst in _made(row.made).bursts
+    )

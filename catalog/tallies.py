@@ -106,31 +106,30 @@ _INSERT_BUSY = insert(chart_busy)
 _INSERT_DAY = insert(chart_day)
 
 
-def tally_day(connection: Connection, day: date, now: datetime, timezone: str) -> int:
+def tally_day(connection: Connection, day: date, now: datetime, timezone: ZoneInfo) -> int:
     """Count a local day's votes for every owner, in place of what was counted before.
 
     Returns how many tallies the day has. Reads the day's hearings and orders, and what the same
     numbers did about the same songs earlier in the window.
     """
-    zone = ZoneInfo(timezone)
     bounds = {
-        "first": _midnight(first_day(day), zone),
-        "since": _midnight(day, zone),
-        "until": _midnight(day + timedelta(days=1), zone),
+        "first": _midnight(first_day(day), timezone),
+        "since": _midnight(day, timezone),
+        "until": _midnight(day + timedelta(days=1), timezone),
     }
     acts = [*_hearings(connection, bounds), *_ordered(connection, bounds)]
-    earlier = _earlier(connection, bounds, zone)
+    earlier = _earlier(connection, bounds, timezone)
     tallies = [
         (owner, one)
         for owner, of_owner in _by_owner(acts).items()
-        for one in tally(day, votes_of(of_owner, earlier, zone))
+        for one in tally(day, votes_of(of_owner, earlier, timezone))
     ]
     forget_day(connection, day)
     if tallies:
         connection.execute(_INSERT_TALLY, [_tally_row(owner, one) for owner, one in tallies])
     if busy := [row for owner, one in tallies for row in _busy_rows(owner, one)]:
         connection.execute(_INSERT_BUSY, busy)
-    kept, taken_back = _standing(connection, day, day, zone).get(day, (0, 0))
+    kept, taken_back = _standing(connection, day, day, timezone).get(day, (0, 0))
     connection.execute(
         _INSERT_DAY,
         {
@@ -158,13 +157,13 @@ def _ordered(connection: Connection, bounds: Mapping[str, datetime]) -> Iterator
 
 
 def _earlier(
-    connection: Connection, bounds: Mapping[str, datetime], zone: ZoneInfo
+    connection: Connection, bounds: Mapping[str, datetime], timezone: ZoneInfo
 ) -> dict[tuple[str, str], Earlier]:
     heard, ordered = (
         Counter(
             (msisdn, code)
             for msisdn, code, _ in {
-                (msisdn, code, at.astimezone(zone).date())
+                (msisdn, code, at.astimezone(timezone).date())
                 for msisdn, code, at in connection.execute(statement, bounds)
             }
         )
@@ -214,8 +213,8 @@ def forget_day(connection: Connection, day: date) -> None:
     connection.execute(_FORGET_DAY, {"of_day": day})
 
 
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    return datetime.combine(day, time(), zone)
+def _midnight(day: date, timezone: ZoneInfo) -> datetime:
+    return datetime.combine(day, time(), timezone)
 
 
 # ---------------------------------------------------------------- which days
@@ -235,21 +234,20 @@ _DAYS = select(
 _OLD_DAYS = select(chart_day.c.day).where(chart_day.c.day < bindparam("first"))
 
 
-def stale_days(connection: Connection, now: datetime, timezone: str) -> tuple[date, ...]:
+def stale_days(connection: Connection, now: datetime, timezone: ZoneInfo) -> tuple[date, ...]:
     """Return the local days to be tallied before charts are computed, oldest first.
 
     Today, what was counted before it was over or by another formula, and what has other orders
     than then. The first run has the whole window to do.
     """
-    zone = ZoneInfo(timezone)
-    today = now.astimezone(zone).date()
+    today = now.astimezone(timezone).date()
     first = first_day(today)
-    standing = _standing(connection, first, today, zone)
+    standing = _standing(connection, first, today, timezone)
     settled = {
         row.day
         for row in connection.execute(_DAYS, {"first": first})
         if row.formula_version == FORMULA_VERSION
-        and row.tallied_at >= _midnight(row.day + timedelta(days=1), zone) + SETTLED
+        and row.tallied_at >= _midnight(row.day + timedelta(days=1), timezone) + SETTLED
         and (row.kept, row.taken_back) == standing.get(row.day, (0, 0))
     }
     window = (first + timedelta(days=age) for age in range(WINDOW_DAYS))
@@ -257,18 +255,18 @@ def stale_days(connection: Connection, now: datetime, timezone: str) -> tuple[da
 
 
 def _standing(
-    connection: Connection, first: date, last: date, zone: ZoneInfo
+    connection: Connection, first: date, last: date, timezone: ZoneInfo
 ) -> dict[date, tuple[int, int]]:
     """Return by local day how many orders stand and how many were taken back."""
     bounds = {
-        "since": _midnight(first, zone),
-        "until": _midnight(last + timedelta(days=1), zone),
+        "since": _midnight(first, timezone),
+        "until": _midnight(last + timedelta(days=1), timezone),
     }
     kept: Counter[date] = Counter()
     taken_back: Counter[date] = Counter()
     for confirmed_at, state in connection.execute(_STANDING, bounds):
         counted = taken_back if state in TAKEN_BACK_STATES else kept
-        counted[confirmed_at.astimezone(zone).date()] += 1
+        counted[confirmed_at.astimezone(timezone).date()] += 1
     return {day: (kept[day], taken_back[day]) for day in kept.keys() | taken_back.keys()}
 
 

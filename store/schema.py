@@ -176,6 +176,7 @@ chart_entry = Table(
     Column("previous", Integer),  # its rank in the last chart of an earlier week
     Column("peak", Integer, nullable=False),
     Column("weeks", Integer, nullable=False),  # in which it stood on a chart
+    Column("bursts", Integer, nullable=False),
     Column("made", Text, nullable=False),  # JSON: catalog.ranking.Made
     Index(None, "owner", "code", "day"),
 )

@@ -89,6 +89,7 @@ def upgrade() -> None:
         sa.Column("previous", sa.Integer(), nullable=True),
         sa.Column("peak", sa.Integer(), nullable=False),
         sa.Column("weeks", sa.Integer(), nullable=False),
+        sa.Column("bursts", sa.Integer(), nullable=False),
         sa.Column("made", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
             ["chart_id"], ["chart.chart_id"], name=op.f("fk_chart_entry_chart_id")

@@ -7,11 +7,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import Connection, Delete, Select, create_engine, func, insert, select
 from sqlalchemy.dialects import sqlite
-from structlog.testing import capture_logs
 
 from catalog import charts, tallies
 from catalog.branches import BRANCHES, PROVINCE
-from catalog.charts import compute, forget, ranked, read_chart
+from catalog.charts import ComputeStep, compute, compute_step, forget, ranked, read_chart
 from catalog.ranking import WINDOW_DAYS, decay, score
 from catalog.tallies import stale_days, tally_day
 from catalog.tones import put_tones, retire_tone
@@ -22,8 +21,8 @@ from store.schema import call, chart_day, chart_tally, metadata, order, preview
 from tests.fakes.catalogue import a_tone
 from tests.fakes.votes import counted
 
-ZONE = "Asia/Shanghai"
-NOON = datetime(2026, 11, 25, 12, tzinfo=ZoneInfo(ZONE))  # a Wednesday
+ZONE = ZoneInfo("Asia/Shanghai")
+NOON = datetime(2026, 11, 25, 12, tzinfo=ZONE)  # a Wednesday
 TODAY = NOON.date()
 DAY = timedelta(days=1)
 
@@ -363,19 +362,31 @@ def test_a_branch_with_few_votes_takes_the_provinces_chart(callers: Callers) -> 
     assert database.run_now(ranked, "suqian") == database.run_now(ranked, PROVINCE)
 
 
-def test_a_burst_is_in_the_chart_and_in_the_log(callers: Callers) -> None:
+def test_a_burst_is_in_the_chart_and_told(callers: Callers) -> None:
     callers.crowd("1029", 25)
     callers.database.run_now(compute, NOON, ZONE)
     chart = callers.database.run_now(read_chart, PROVINCE)
     assert chart is not None
     (burst,) = chart.entries[0].made.bursts
     assert (burst.day, burst.hour, burst.weight, burst.counted) == (TODAY, 12, 25, BUSY_WEIGHT)
-    with capture_logs() as logged:
-        charts.report(chart)
-    assert [event["event"] for event in logged] == ["chart_computed", "chart_burst"]
-    assert (logged[1]["code"], logged[1]["weight"], logged[1]["log_level"]) == (
-        "1029", 25, "warning",
-    )  # fmt: skip
+    yangzhous, provinces = callers.database.run_now(charts.bursts_of, TODAY)
+    assert (yangzhous.owner, yangzhous.rank, yangzhous.code) == ("yangzhou", 1, "1029")
+    assert (provinces.owner, provinces.hour, provinces.weight) == (PROVINCE, 12, 25)
+
+
+def test_a_chart_is_computed_in_steps_and_a_step_may_be_repeated(callers: Callers) -> None:
+    database = callers.database
+    callers.crowd("1029", 2)
+    step = database.run_now(compute_step, NOON, ZONE)
+    steps = 0
+    while step.todo:
+        database.run_now(compute_step, NOON, ZONE, step.todo)
+        again = database.run_now(compute_step, NOON, ZONE, step.todo)
+        assert again.charts == 0
+        steps, step = steps + 1, again
+    assert steps == WINDOW_DAYS + 14
+    assert [entry.code for entry in _entries(database)] == ["1029"]
+    assert database.run_now(compute_step, NOON, ZONE) == ComputeStep(0, "")
 
 
 def test_a_chart_of_another_day_is_none(callers: Callers) -> None:
