@@ -11,6 +11,7 @@ import click
 from config.settings import zone
 from toneline.addresses import client_address
 from toneline.catalogue_commands import directories, tones
+from toneline.chart_commands import charts
 from toneline.command import (
     Refused,
     config_option,
@@ -205,5 +206,5 @@ def doctor(config: Path | None, as_json: bool) -> None:
     sys.exit(0 if all(finding.well for finding in findings) else 1)
 
 
-for command in (tones, directories, subscribers, orders, trace):
+for command in (tones, directories, charts, subscribers, orders, trace):
     main.add_command(command)
