@@ -8,6 +8,7 @@ the store process, where these functions run: the caller logs `bursts_of` the da
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
@@ -18,7 +19,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from catalog import ranking
 from catalog.branches import PROVINCE
-from catalog.ranking import FORMULA_VERSION, Burst, Made, Period, Ranked
+from catalog.ranking import FORMULA_VERSION, Burst, Made, Period, Ranked, Scored
 from catalog.tallies import (
     OWNERS,
     busy_of,
@@ -29,7 +30,7 @@ from catalog.tallies import (
     tally_day,
 )
 from store.once import insert_once
-from store.schema import chart, chart_entry, chart_tally, order, tone
+from store.schema import chart, chart_entry, order, tone
 
 FEWEST_VOTES = 30
 """A chart of fewer votes is a matter of chance: the province's serves instead."""
@@ -71,16 +72,7 @@ class Chart:
 # ---------------------------------------------------------------- computing
 
 _CHART_OF_DAY = select(chart.c.chart_id).where(chart.c.chart_id == bindparam("chart_id"))
-_SPS = select(tone.c.code, tone.c.sp).where(
-    tone.c.state == "published",
-    tone.c.code.in_(
-        select(chart_tally.c.code).where(
-            chart_tally.c.owner == bindparam("owner"),
-            chart_tally.c.day >= bindparam("first"),
-            chart_tally.c.day <= bindparam("today"),
-        )
-    ),
-)
+_SP = select(tone.c.sp).where(tone.c.code == bindparam("code"), tone.c.state == "published")
 _FIRST_ORDER = (
     select(order.c.confirmed_at)
     .where(order.c.tone_code == bindparam("code"), order.c.confirmed_at.is_not(None))
@@ -191,10 +183,10 @@ def _entries(
     connection: Connection, owner: str, today: date, periods: Iterable[Period]
 ) -> tuple[Entry, ...]:
     scored = ranking.score(periods, busy_of(connection, owner, today), today)
-    window = {"owner": owner, "first": ranking.first_day(today), "today": today}
-    sps = {row.code: row.sp for row in connection.execute(_SPS, window)}
+    sps = _sps(connection, scored)
+    known = (song for song in scored if song.code in sps)
     first_orders = {}
-    for code in ranking.tied(song for song in scored if song.score > 0):
+    for code in ranking.tied(known):
         row = connection.execute(_FIRST_ORDER, {"code": code}).first()
         if row is not None:
             first_orders[code] = row.confirmed_at
@@ -205,6 +197,23 @@ def _entries(
         _entry(connection, owner, today, song, previous.get(song.code))
         for song in ranking.rank(scored, sps, first_orders)
     )
+
+
+def _sps(connection: Connection, scored: Iterable[Scored]) -> dict[str, str]:
+    """Return the SPs of the best songs that are on offer: as many as a chart can need."""
+    sps: dict[str, str] = {}
+    held: Counter[str] = Counter()
+    least = 0.0
+    for song in sorted(scored, key=lambda song: -song.score):
+        places = sum(min(songs, ranking.SP_PLACES) for songs in held.values())
+        enough = len(sps) >= ranking.DEPTH and places >= ranking.PLACES
+        if song.score <= 0 or (enough and song.score < least):
+            break
+        row = connection.execute(_SP, {"code": song.code}).first()
+        if row is not None:
+            sps[song.code], least = row.sp, song.score
+            held[row.sp] += 1
+    return sps
 
 
 def _ranks(connection: Connection, chart_id: str) -> dict[str, int]:

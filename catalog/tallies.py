@@ -231,6 +231,8 @@ _DAYS = select(
     chart_day.c.kept,
     chart_day.c.taken_back,
 ).where(chart_day.c.day >= bindparam("first"))
+_FIRST_HEARD = select(func.min(preview.c.started_at).label("at"))
+_FIRST_ORDERED = select(func.min(order.c.confirmed_at).label("at"))
 _OLD_DAYS = select(chart_day.c.day).where(chart_day.c.day < bindparam("first"))
 
 
@@ -238,7 +240,7 @@ def stale_days(connection: Connection, now: datetime, timezone: ZoneInfo) -> tup
     """Return the local days to be tallied before charts are computed, oldest first.
 
     Today, what was counted before it was over or by another formula, and what has other orders
-    than then. The first run has the whole window to do.
+    than then. The first run has the window to do, as far back as there are hearings or orders.
     """
     today = now.astimezone(timezone).date()
     first = first_day(today)
@@ -250,8 +252,19 @@ def stale_days(connection: Connection, now: datetime, timezone: ZoneInfo) -> tup
         and row.tallied_at >= _midnight(row.day + timedelta(days=1), timezone) + SETTLED
         and (row.kept, row.taken_back) == standing.get(row.day, (0, 0))
     }
+    begun = _begun(connection, today, timezone)
     window = (first + timedelta(days=age) for age in range(WINDOW_DAYS))
-    return tuple(day for day in window if day not in settled)
+    return tuple(day for day in window if day >= begun and day not in settled)
+
+
+def _begun(connection: Connection, today: date, timezone: ZoneInfo) -> date:
+    """Return the day of the oldest hearing or order; today when there is none."""
+    begun = today
+    for statement in (_FIRST_HEARD, _FIRST_ORDERED):
+        oldest: datetime | None = connection.execute(statement).scalar()
+        if oldest is not None:
+            begun = min(begun, oldest.astimezone(timezone).date())
+    return begun
 
 
 def _standing(

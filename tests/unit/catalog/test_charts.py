@@ -11,7 +11,7 @@ from sqlalchemy.dialects import sqlite
 from catalog import charts, tallies
 from catalog.branches import BRANCHES, PROVINCE
 from catalog.charts import ComputeStep, compute, compute_step, forget, ranked, read_chart
-from catalog.ranking import WINDOW_DAYS, decay, score
+from catalog.ranking import DEPTH, WINDOW_DAYS, decay, score
 from catalog.tallies import stale_days, tally_day
 from catalog.tones import put_tones, retire_tone
 from catalog.votes import BUSY_WEIGHT, WEIGHTS, Vote
@@ -258,7 +258,7 @@ def test_only_days_that_changed_are_counted_again(callers: Callers) -> None:
     database = callers.database
     changed = callers.order("1029", NOON - 20 * DAY)
     callers.order("1032", NOON - 10 * DAY)
-    assert len(database.run_now(stale_days, NOON, ZONE)) == WINDOW_DAYS
+    assert len(database.run_now(stale_days, NOON, ZONE)) == 21
     database.run_now(compute, NOON, ZONE)
     tomorrow = NOON + DAY
     assert database.run_now(stale_days, tomorrow, ZONE) == (TODAY, TODAY + DAY)
@@ -287,6 +287,12 @@ def test_the_database_adds_up_as_the_formula_does(callers: Callers) -> None:
     assert callers.database.run_now(tallies.busy_of, PROVINCE, TODAY) == busy
 
 
+def test_the_first_run_counts_no_more_than_the_window(callers: Callers) -> None:
+    assert callers.database.run_now(stale_days, NOON, ZONE) == (TODAY,)
+    callers.hear("1029", NOON - 100 * DAY)
+    assert len(callers.database.run_now(stale_days, NOON, ZONE)) == WINDOW_DAYS
+
+
 def test_counting_a_day_twice_counts_it_once(callers: Callers) -> None:
     callers.crowd("1029", 2)
     for _ in range(2):
@@ -307,6 +313,22 @@ def test_a_retired_song_has_no_place(callers: Callers) -> None:
     callers.database.run_now(retire_tone, "1029", NOON)
     callers.database.run_now(compute, NOON, ZONE)
     assert _entries(callers.database) == ()
+
+
+def test_songs_far_below_have_the_places_that_an_sp_may_not_have(callers: Callers) -> None:
+    small = [str(code) for code in range(3000, 3006)]
+    big = [str(code) for code in range(2000, 2000 + DEPTH + 2)]
+    tones = [replace(a_tone(code), sp="small" if code in small else "big") for code in big + small]
+    callers.database.run_now(put_tones, [*tones, replace(a_tone("2999"), sp="other")], NOON)
+    callers.crowd("2999", 1)
+    for code in big:
+        callers.crowd(code, 2)
+    for code in small:
+        callers.crowd(code, 1)
+    callers.database.run_now(compute, NOON, ZONE)
+    entries = _entries(callers.database)
+    assert [entry.code for entry in entries[:10]] == [*big[:4], "2999", *small[:4], big[4]]
+    assert len(entries) == DEPTH
 
 
 def test_of_equal_songs_the_one_ordered_first_is_before(callers: Callers) -> None:
@@ -384,7 +406,7 @@ def test_a_chart_is_computed_in_steps_and_a_step_may_be_repeated(callers: Caller
         again = database.run_now(compute_step, NOON, ZONE, step.todo)
         assert again.charts == 0
         steps, step = steps + 1, again
-    assert steps == WINDOW_DAYS + 14
+    assert steps == 1 + 14
     assert [entry.code for entry in _entries(database)] == ["1029"]
     assert database.run_now(compute_step, NOON, ZONE) == ComputeStep(0, "")
 
