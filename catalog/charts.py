@@ -32,6 +32,9 @@ from catalog.tallies import (
 from store.once import insert_once
 from store.schema import chart, chart_entry, order, tone
 
+KEPT_DAILY = timedelta(days=ranking.WINDOW_DAYS)
+"""So long every day's chart is kept, then each week's last: all of a year's are 300 MB."""
+KEPT_WEEKLY = timedelta(days=400)
 FEWEST_VOTES = 30
 """A chart of fewer votes is a matter of chance: the province's serves instead."""
 
@@ -146,6 +149,7 @@ def _todo(connection: Connection, now: datetime, timezone: ZoneInfo) -> str:
     if _stands(connection, PROVINCE, today):
         return ""  # the province's chart is the last of a day
     drop_old_days(connection, today)
+    _drop_old_charts(connection, today)
     days = stale_days(connection, now, timezone)
     return " ".join([str(today), *map(str, days), *OWNERS])
 
@@ -244,8 +248,13 @@ def _entry_row(of: Mapping[str, object], entry: Entry) -> dict[str, object]:
         "peak": entry.peak,
         "weeks": entry.weeks,
         "bursts": len(entry.made.bursts),
-        "made": json.dumps(_readable(asdict(entry.made)), default=date.isoformat),
+        "made": _text(entry.made),
     }
+
+
+def _text(made: Made) -> str:
+    """Return it as JSON, floats as people read them; `_made` reads it back."""
+    return json.dumps(_readable(asdict(made)), default=date.isoformat, separators=(",", ":"))
 
 
 def _readable(value: Any) -> Any:
@@ -258,14 +267,40 @@ def _readable(value: Any) -> Any:
 
 _FORGET_ENTRIES = delete(chart_entry).where(chart_entry.c.chart_id == bindparam("of_chart"))
 _FORGET_CHART = delete(chart).where(chart.c.chart_id == bindparam("of_chart"))
+_OLD_CHARTS = (
+    select(chart.c.chart_id, chart.c.day)
+    .where(chart.c.owner == bindparam("owner"), chart.c.day < bindparam("before"))
+    .order_by(chart.c.day)
+)
 
 
 def forget(connection: Connection, day: date) -> None:
     """Forget the charts of a local day and its tallies, so that `compute` makes them anew."""
-    charts = [{"of_chart": _chart_id(owner, day)} for owner in OWNERS]
-    connection.execute(_FORGET_ENTRIES, charts)
-    connection.execute(_FORGET_CHART, charts)
+    _forget_charts(connection, [_chart_id(owner, day) for owner in OWNERS])
     forget_day(connection, day)
+
+
+def _forget_charts(connection: Connection, chart_ids: Sequence[str]) -> None:
+    charts = [{"of_chart": chart_id} for chart_id in chart_ids]
+    if charts:
+        connection.execute(_FORGET_ENTRIES, charts)
+        connection.execute(_FORGET_CHART, charts)
+
+
+def _drop_old_charts(connection: Connection, today: date) -> None:
+    for owner in OWNERS:
+        before = {"owner": owner, "before": today - KEPT_DAILY}
+        old = connection.execute(_OLD_CHARTS, before).all()
+        last_of_week = {row.day.isocalendar()[:2]: row.chart_id for row in old}
+        kept = set(last_of_week.values())
+        _forget_charts(
+            connection,
+            [
+                row.chart_id
+                for row in old
+                if row.chart_id not in kept or row.day < today - KEPT_WEEKLY
+            ],
+        )
 
 
 # ---------------------------------------------------------------- reading

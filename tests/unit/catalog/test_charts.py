@@ -417,6 +417,21 @@ def test_a_chart_of_another_day_is_none(callers: Callers) -> None:
     assert callers.database.run_now(read_chart, PROVINCE, TODAY) is not None
 
 
+def test_old_charts_are_kept_by_the_week_and_not_for_ever(callers: Callers) -> None:
+    database = callers.database
+    callers.crowd("1029", 2)
+    friday = NOON + 2 * DAY
+    for at in (NOON, friday):
+        database.run_now(compute, at, ZONE)
+    database.run_now(compute, NOON + 70 * DAY, ZONE)
+    assert database.run_now(read_chart, PROVINCE, TODAY) is None
+    kept = database.run_now(read_chart, PROVINCE, friday.date())
+    assert kept is not None
+    assert [entry.code for entry in kept.entries] == ["1029"]
+    database.run_now(compute, NOON + 500 * DAY, ZONE)
+    assert database.run_now(read_chart, PROVINCE, friday.date()) is None
+
+
 STATEMENTS = {
     f"{module.__name__}.{name}": statement
     for module in (charts, tallies)
