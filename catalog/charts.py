@@ -93,7 +93,7 @@ _STANDING_BEFORE = (
     .limit(1)
 )
 _NEWEST_BEFORE = (
-    select(chart.c.chart_id)
+    select(chart.c.chart_id, chart.c.day)
     .where(chart.c.owner == bindparam("owner"), chart.c.day < bindparam("before"))
     .order_by(chart.c.day.desc())
     .limit(1)
@@ -387,6 +387,7 @@ class Pushed:
     owner: str
     rank: int
     code: str
+    sp: str | None
     day: str
     hour: int
     weight: float
@@ -394,18 +395,33 @@ class Pushed:
 
 
 def bursts_of(connection: Connection, day: date) -> tuple[Pushed, ...]:
-    """Return the bursts in the charts of a local day, for the log."""
+    """Return the bursts that are new in the charts of a local day, for the log.
+
+    New is what happened on the day of the owner's chart before, or later.
+    """
     return tuple(
-        Pushed(
-            owner,
-            row.rank,
-            row.code,
-            burst.day.isoformat(),
-            burst.hour,
-            burst.weight,
-            burst.counted,
-        )
+        _pushed(connection, owner, row.rank, row.code, burst)
         for owner in OWNERS
+        for since in (_day_before(connection, owner, day),)
         for row in connection.execute(_WITH_BURSTS, {"chart_id": _chart_id(owner, day)})
         for burst in _made(row.made).bursts
+        if since is None or burst.day >= since
+    )
+
+
+def _day_before(connection: Connection, owner: str, day: date) -> date | None:
+    row = connection.execute(_NEWEST_BEFORE, {"owner": owner, "before": day}).first()
+    return None if row is None else row.day
+
+
+def _pushed(connection: Connection, owner: str, rank: int, code: str, burst: Burst) -> Pushed:
+    return Pushed(
+        owner=owner,
+        rank=rank,
+        code=code,
+        sp=connection.execute(_SP, {"code": code}).scalar(),
+        day=burst.day.isoformat(),
+        hour=burst.hour,
+        weight=burst.weight,
+        counted=burst.counted,
     )

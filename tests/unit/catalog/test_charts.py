@@ -394,6 +394,18 @@ def test_a_burst_is_in_the_chart_and_told(callers: Callers) -> None:
     yangzhous, provinces = callers.database.run_now(charts.bursts_of, TODAY)
     assert (yangzhous.owner, yangzhous.rank, yangzhous.code) == ("yangzhou", 1, "1029")
     assert (provinces.owner, provinces.hour, provinces.weight) == (PROVINCE, 12, 25)
+    assert provinces.sp == "SP2"
+
+
+def test_a_burst_is_told_when_it_is_new_not_as_long_as_it_is_seen(callers: Callers) -> None:
+    database = callers.database
+    callers.crowd("1029", 25, NOON - 2 * DAY)
+    told = []
+    for days in (-1, 0):
+        database.run_now(compute, NOON + days * DAY, ZONE)
+        told.append(len(database.run_now(charts.bursts_of, TODAY + days * DAY)))
+    assert told == [2, 0]
+    assert made_of(database, "1029").made.bursts
 
 
 def test_a_chart_is_computed_in_steps_and_a_step_may_be_repeated(callers: Callers) -> None:
