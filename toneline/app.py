@@ -55,7 +55,6 @@ log = structlog.get_logger()
 BOUND_POLL_S = 0.02
 SERVICES = ("voice", "sms", "scheduler", "console")
 STORE_MODULES = (
-    "catalog.charts",
     "catalog.snapshot",
     "catalog.tones",
     "ordering.callbacks",
