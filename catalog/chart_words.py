@@ -17,7 +17,7 @@ from catalog.ranking import (
     Period,
     period_days,
 )
-from catalog.votes import WEIGHTS
+from catalog.votes import BUSY_WEIGHT, WEIGHTS
 
 LEAST = 0.001
 """The least difference between two scores."""
@@ -160,10 +160,11 @@ def _up(entry: Entry, above: Entry, songs: Mapping[str, Song]) -> Iterator[str]:
     else:
         yield f"Above it: {name}, with {_number(above.score)}, {_number(gap)} more."
     orders, hearings = _missing(gap, "order"), _missing(gap, "whole")
+    spread = ", spread over some hours" if gap > BUSY_WEIGHT else ""
     yield (
-        f"Today, {orders} more {'order' if orders == 1 else 'orders'} or {hearings} more"
-        f" {'hearing' if hearings == 1 else 'hearings'} to the end, each by a number that has not"
-        " voted for it, would pass that score."
+        f"Today, {orders} more {'order' if orders == 1 else 'orders'} by who heard it, or"
+        f" {hearings} more {'hearing' if hearings == 1 else 'hearings'} to the end, each by a"
+        f" number that has not voted for it{spread}, would pass that score."
     )
 
 

@@ -54,8 +54,8 @@ def test_a_songs_place_is_told_with_its_votes_and_its_neighbours() -> None:
         "An order weighs 3, a hearing to the end 1, in part 0.25; every vote loses half of it in 14"
         " days: 6.5 points are left.",
         "Above it: 1010 曲1010 (SP1), with 10, 3.5 more.",
-        "Today, 2 more orders or 4 more hearings to the end, each by a number that has not voted"
-        " for it, would pass that score.",
+        "Today, 2 more orders by who heard it, or 4 more hearings to the end, each by a number that"
+        " has not voted for it, would pass that score.",
         "Below it: 1032 曲1032 (SP1), with 4, 2.5 less.",
     )
 
@@ -66,7 +66,7 @@ def test_what_the_words_promise_is_what_would_happen() -> None:
         fewer = a_chart([*VOTES, *cast("1029", needed - 1, 0, kind, hour=15)])
         assert fewer.entries[2].code == "1029"
     promise = " ".join(explain(a_chart(VOTES), "1029", SONGS))
-    assert "Today, 2 more orders or 5 more hearings" in promise
+    assert "Today, 2 more orders by who heard it, or 5 more hearings" in promise
 
 
 def test_a_burst_and_repeated_votes_are_told() -> None:
@@ -93,7 +93,7 @@ def test_the_places_of_an_sp_are_told_to_who_waits_and_to_who_moved_up() -> None
 def test_equal_songs_are_told_what_decides() -> None:
     told = " ".join(explain(a_chart([*cast("1007", 3), *cast("1010", 3)]), "1010", SONGS))
     assert "with as many points, but an older first order or a lower code." in told
-    assert "Today, 1 more order or 1 more hearing to the end" in told
+    assert "Today, 1 more order by who heard it, or 1 more hearing to the end" in told
 
 
 def test_a_song_without_a_place_is_told_what_a_place_takes() -> None:
