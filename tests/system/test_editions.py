@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,14 +51,23 @@ class Branch:
         """A caller dials the line."""
         return self.scene.call(LINE, f"{CALLER}{number}")
 
-    def listed(self, call: Call) -> list[str]:
-        """The codes of the titles that a caller heard, in their order, each once."""
+    def recorded(self, call: Call) -> list[str]:
+        """The codes of the titles that a caller was played, as the trace has it."""
+        sounds = [
+            event["detail"]["sound"] for event in self.scene.line.trace(call.caller, "played")
+        ]
+        return self._codes(sound.removeprefix("titles/zh_CN/") for sound in sounds)
+
+    def heard(self, call: Call) -> list[str]:
+        """The codes of the titles that are in the audio a caller received."""
+        return self._codes(name.removeprefix("title ") for name in self.scene.said(call))
+
+    def _codes(self, stems: Iterable[str]) -> list[str]:
         codes = {
-            f"title {Path(title_file(tone['title'])).stem}": tone["code"]
+            Path(title_file(tone["title"])).stem: tone["code"]
             for tone in self.scene.line.command("tones", "find", "")
         }
-        heard = [codes[name] for name in self.scene.said(call) if name in codes]
-        return list(dict.fromkeys(heard))
+        return list(dict.fromkeys(codes[stem] for stem in stems if stem in codes))
 
 
 @pytest.fixture(scope="module", params=["immediate", "early_media"])
@@ -71,7 +80,7 @@ def branch(
     shutil.copytree(SHIPPED, directories)
     var = folder / "line" / "var"
     settings = {
-        "line": {"answer": request.param},
+        "line": {"answer": request.param, "early_media_max_s": 5},
         "paths": {"var": str(var), "directories": str(directories)},
     }
     with scene(folder / "line", prepared_sounds, settings) as opened:
@@ -101,8 +110,10 @@ def test_a_file_that_changes_under_callers_is_heard_whole_or_not_at_all(branch: 
             call.hang_up()
         report = load.report()
     assert (report.calls, report.failed) == (100, 0), load.errors()
-    assert [branch.listed(call) for call in before] == [old] * 3
-    assert [branch.listed(call) for call in after] == [new] * 3
+    assert [branch.recorded(call) for call in before] == [old] * 3
+    assert [branch.recorded(call) for call in after] == [new] * 3
+    assert branch.heard(before[-1]) == old
+    assert branch.heard(after[0]) == new
 
 
 def test_a_bad_file_changes_nothing_that_is_heard(branch: Branch) -> None:
@@ -120,4 +131,4 @@ def test_a_bad_file_changes_nothing_that_is_heard(branch: Branch) -> None:
         call.press("2")
         call.wait_until_heard(prompt("ordinal_3"), timeout_s=60)
         call.hang_up()
-    assert branch.listed(call)[:2] == heard[:2]
+    assert branch.recorded(call)[:2] == heard[:2]

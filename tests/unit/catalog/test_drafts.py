@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.directory_file import read_file
@@ -182,11 +182,13 @@ def test_a_date_is_local_midnight_and_a_time_is_local(text: str, at: str) -> Non
     assert instant(text, SHANGHAI) == datetime.fromisoformat(at)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
 def test_no_bytes_whatever_raise_anything(data: bytes) -> None:
     assert checked(data).errors
 
 
+@settings(deadline=None)
 @given(st.integers(0, len(GOOD) - 1), st.text(max_size=3))
 def test_a_damaged_file_has_errors_or_drafts_and_raises_nothing(at: int, put: str) -> None:
     file = checked(GOOD[:at] + put + GOOD[at + 1 :])

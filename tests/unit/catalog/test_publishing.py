@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import permutations
 from pathlib import Path
@@ -10,7 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.directories import current_edition
-from catalog.editions import all_editions, contact_of, history, roll_back
+from catalog.editions import (
+    Proof,
+    all_editions,
+    contact_of,
+    history,
+    roll_back,
+    store_edition,
+)
 from catalog.publishing import Outcome, directory_files, publish_file, read
 from catalog.rotation import prepare_week
 from catalog.snapshot import read_contents
@@ -74,6 +82,13 @@ def test_a_file_and_what_became_of_it_travel_to_the_store_and_back(
     assert codec.loads(codec.dumps(written)) == written
     outcome = database.run_now(publish_file, written, "li", "", FRIDAY, ZONE)
     assert codec.loads(codec.dumps(outcome)) == outcome
+
+
+def test_hosts_that_publish_at_once_store_an_edition_once(database: LocalDatabase) -> None:
+    (stored,) = publish(database, file(edition(FIRST))).editions
+    mine = replace(stored, edition_id=0, published_at=FRIDAY + HOUR)
+    assert database.run_now(store_edition, mine, Proof("another host", "")) is None
+    assert database.run_now(all_editions) == (stored,)
 
 
 def test_a_file_with_an_error_changes_nothing(database: LocalDatabase) -> None:
