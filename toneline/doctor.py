@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from audio.prompts import absent
-from catalog.publishing import directory_files
+from catalog.branch_files import directory_files
 from catalog.snapshot import Contents, read_contents
 from config.settings import Settings, service_senders
 from ivr.ami import AmiAccess, AmiError, Session

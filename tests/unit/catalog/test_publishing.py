@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from catalog.branch_files import directory_files, read
 from catalog.directories import current_edition
 from catalog.editions import (
     Proof,
@@ -19,7 +20,7 @@ from catalog.editions import (
     roll_back,
     store_edition,
 )
-from catalog.publishing import Outcome, directory_files, publish_file, read
+from catalog.publishing import Outcome, publish_file
 from catalog.rotation import prepare_week
 from catalog.snapshot import read_contents
 from catalog.tones import put_tones, retire_tone
