@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,13 @@ class Branch:
 
     scene: Scene
     file: Path
+    answer: str
+
+    def crowd(self) -> AbstractContextManager[Load | None]:
+        """Other callers meanwhile; they wait for an answer, which early media gives to keys."""
+        if self.answer == "early_media":
+            return nullcontext()
+        return Load(self.scene.asterisk, f"{LINE}1007", rate=5, seconds=20, hold_s=3)
 
     def write(self, codes: list[str]) -> None:
         """Save the file with these songs, and let the line hear of it."""
@@ -80,20 +87,17 @@ def branch(
     shutil.copytree(SHIPPED, directories)
     var = folder / "line" / "var"
     settings = {
-        "line": {"answer": request.param, "early_media_max_s": 5},
+        "line": {"answer": request.param},
         "paths": {"var": str(var), "directories": str(directories)},
     }
     with scene(folder / "line", prepared_sounds, settings) as opened:
-        yield Branch(opened, directories / "yangzhou.yaml")
+        yield Branch(opened, directories / "yangzhou.yaml", request.param)
 
 
 def test_a_file_that_changes_under_callers_is_heard_whole_or_not_at_all(branch: Branch) -> None:
     old = branch.songs()
     new = list(reversed(old))
-    with (
-        Load(branch.scene.asterisk, f"{LINE}1007", rate=5, seconds=20, hold_s=3) as load,
-        ExitStack() as calls,
-    ):
+    with branch.crowd() as crowd, ExitStack() as calls:
         before = [calls.enter_context(branch.call(number)) for number in range(3)]
         for call in before:
             call.wait_until_heard(prompt("menu_province"))
@@ -108,8 +112,9 @@ def test_a_file_that_changes_under_callers_is_heard_whole_or_not_at_all(branch: 
         for call in (*before, *after):
             call.wait_until_heard(prompt("list_choices"), timeout_s=120)
             call.hang_up()
-        report = load.report()
-    assert (report.calls, report.failed) == (100, 0), load.errors()
+        if crowd is not None:
+            report = crowd.report()
+            assert (report.calls, report.failed) == (100, 0), crowd.errors()
     assert [branch.recorded(call) for call in before] == [old] * 3
     assert [branch.recorded(call) for call in after] == [new] * 3
     assert branch.heard(before[-1]) == old
