@@ -185,6 +185,19 @@ def test_open_slots_are_filled_when_published_and_keep_their_sources(
     assert kept.slots == stored.slots
 
 
+def test_an_empty_catalogue_gives_an_edition_that_is_filled_when_heard(
+    database: LocalDatabase,
+) -> None:
+    for code in CODES:
+        database.run_now(retire_tone, code, FRIDAY)
+    auto = file("  - from: 2026-11-16\n    songs: auto\n")
+    (stored,) = publish(database, auto).editions
+    assert stored.songs == ()
+    database.run_now(put_tones, some_tones(), FRIDAY)
+    assert heard(database, FRIDAY) == list(CODES[:10])
+    assert database.run_now(prepare_week, date(2026, 11, 23), FRIDAY, ZONE) == 1
+
+
 def test_the_chart_fills_no_song_whose_licence_ends_in_the_week(database: LocalDatabase) -> None:
     ending = a_tone("1007", licence_until=date(2026, 11, 28))
     lasting = a_tone("1010", licence_until=date(2026, 11, 29))
