@@ -382,6 +382,9 @@ class Policy(_Section):
     spend_per_day_fen: int = Field(
         3000, ge=0, description="What one number may spend a local day, in fen."
     )
+    retention_days: int = Field(
+        180, ge=150, description="Days that records are kept, subscriptions from their end on."
+    )
     offer_hours: Hours = Field(
         "08:00-21:00", description='When an offer may be sent; "" for all hours.'
     )

@@ -78,6 +78,7 @@ tone = Table(
     Column("title_sound", String(200)),  # stem below the sounds folder
     Column("spelling", Text, nullable=False),  # in pinyin, see catalog.pinyin
     Column("changed_at", Instant, nullable=False),
+    Index(None, "licence_until"),
 )
 
 _NOTHING = text("''")
@@ -118,6 +119,31 @@ catalogue_version = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("version", Integer, nullable=False),
+)
+
+# ---------------------------------------------------------------- what runs by the calendar
+
+job_run = Table(
+    "job_run",
+    metadata,
+    Column("job", String(40), primary_key=True),
+    Column("period", String(10), primary_key=True),  # 2026-11-26, 2026-W48
+    Column("host", String(64), nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),  # a step of it was done
+    Column("finished_at", Instant),
+    Column("told_at", Instant),  # what it had to say was logged
+    Column("changed", Integer),
+    Column("said", Text),  # JSON: [[event, {detail}], ...]
+)
+
+warned = Table(
+    "warned",
+    metadata,
+    Column("subject", String(40), primary_key=True),  # tone 1029, holiday lantern
+    Column("due_on", Date, primary_key=True),  # the licence's last day, the holiday
+    Column("days_ahead", Integer, primary_key=True),
+    Column("warned_at", Instant, nullable=False),
 )
 
 # ---------------------------------------------------------------- subscribers

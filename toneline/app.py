@@ -33,9 +33,10 @@ from ordering.contact import ContactPolicy
 from ordering.orders import Limits
 from ordering.outbox import CLASSES
 from ordering.provisioning import LocalOperator
+from scheduler.appointments import Appointments
 from scheduler.directory_watch import DirectoryWatch, inotify
 from scheduler.service import SchedulerService
-from scheduler.timetable import Duty, timetable
+from scheduler.timetable import Duty, appointments, timetable
 from smpp.esme import EsmeService
 from smpp.mo import MoService
 from smpp.mo_upkeep import MoUpkeep
@@ -70,11 +71,20 @@ STORE_MODULES = (
     "ordering.provisioning",
     "ordering.receipts",
     "ordering.records",
+    "scheduler.daily",
     "scheduler.jobs",
+    "scheduler.runs",
     "smpp.answers",
     "smpp.parts",
 )
 """Whose functions the store process may run; it imports them before it is asked for any."""
+REST_S = 0.02
+"""Between two steps of a nightly job: a step takes the store some milliseconds."""
+ALARMS = {
+    "editions_switched": "Midnights at which some list changed",
+    "holiday_not_prepared": "Alarms: a holiday nears, and some owner has no edition for it",
+    "licences_end": "Alarms: licences of tones end in 30, 7 or 1 days",
+}
 
 
 def now() -> datetime:
@@ -411,12 +421,26 @@ def _simulated(settings: Settings) -> Smsc:
 
 
 def _scheduler(base: _Base) -> Part:
+    settings = base.settings
+    calendar = Appointments(
+        base.database,
+        appointments(
+            timezone=settings.line.timezone, retention_days=settings.policy.retention_days
+        ),
+        zone(settings),
+        host_id(),
+        now,
+        lambda: deferLater(base.reactor, REST_S, lambda: None),
+    )
+    for event, what in ALARMS.items():
+        base.figures.counter(f"toneline_{event}", what, partial(calendar.said.__getitem__, event))
     scheduler = SchedulerService(
         base.database,
         base.operator,
         base.reactor,
         now,
         timetable=_timetable(base.settings),
+        appointments=calendar,
         host=host_id(),
         undo_min=base.settings.policy.undo_min,
     )

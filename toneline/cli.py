@@ -10,6 +10,7 @@ import click
 
 from config.settings import zone
 from toneline.addresses import client_address
+from toneline.calendar_commands import holidays, licences
 from toneline.catalogue_commands import tones
 from toneline.command import (
     Refused,
@@ -206,5 +207,7 @@ def doctor(config: Path | None, as_json: bool) -> None:
     sys.exit(0 if all(finding.well for finding in findings) else 1)
 
 
+directories.add_command(holidays)
+tones.add_command(licences)
 for command in (tones, directories, subscribers, orders, trace):
     main.add_command(command)
