@@ -239,8 +239,10 @@ class _Checker:
         tone = self._knows.tones.get(code)
         if tone is None:
             return f"tone {code} is not in the catalogue"
-        if tone.state != "published":
+        if tone.state == "retired":
             return f"tone {code} was taken out of the catalogue"
+        if tone.state != "published":
+            return f"tone {code} is not published: it is {tone.state}"
         return self._unlicensed(tone, begins, ends) if begins else None
 
     def _unlicensed(self, tone: Tone, begins: datetime, ends: datetime | None) -> str | None:

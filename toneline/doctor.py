@@ -14,7 +14,7 @@ import click
 
 from audio.prompts import absent
 from catalog import licences, preparation
-from catalog.publishing import directory_files
+from catalog.branch_files import directory_files
 from catalog.snapshot import Contents, read_contents
 from config.settings import Settings, service_senders, zone
 from ivr.ami import AmiAccess, AmiError, Session
