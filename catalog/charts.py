@@ -1,27 +1,18 @@
-"""Ranking that fills what the branch left open."""
+"""The ranking that fills what a branch left open."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
-from zoneinfo import ZoneInfo
+from sqlalchemy import Connection, select
 
-from sqlalchemy import Connection
+from store.schema import tone
 
-
-@dataclass(frozen=True, slots=True)
-class ComputeStep:
-    """What a step did: how many charts it made, and what is still to be done; empty: nothing."""
-
-    charts: int
-    todo: str
+LONGEST_CHART = 500
+_PUBLISHED = (
+    select(tone.c.code).where(tone.c.state == "published").order_by(tone.c.code)
+    .limit(LONGEST_CHART)
+)  # fmt: skip
 
 
-def compute_step(
-    connection: Connection,  # noqa: ARG001  not built yet
-    now: datetime,  # noqa: ARG001  not built yet
-    timezone: ZoneInfo,  # noqa: ARG001  not built yet
-    todo: str = "",
-) -> ComputeStep:
-    """Do the first of what is to be done for the charts of the local day; once a day."""
-    return ComputeStep(0, todo)
+def ranked(connection: Connection, owner: str) -> tuple[str, ...]:  # noqa: ARG001  nobody votes yet
+    """Return the codes of a branch's or the province's chart, best first; there may be none."""
+    return tuple(connection.execute(_PUBLISHED).scalars())

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Column, ColumnElement, Connection, and_, bindparam, or_, select
 
 from catalog.branches import BRANCHES, PROVINCE, BranchTable
-from catalog.directories import all_editions
+from catalog.editions import all_editions
 from catalog.snapshot import Contents, Directory, Snapshot
 from catalog.tones import tone_of
 from store.schema import edition, edition_slot

@@ -359,6 +359,10 @@ class Paths(_Section):
         "config/branches.csv", description="Prefixes of numbers and their branches."
     )
     messages: str = Field("config/messages", description="Texts and prompts by language.")
+    publish: bool = Field(
+        True,
+        description="The scheduler's process watches and publishes directories.",
+    )
 
 
 class Console(_Section):

@@ -81,6 +81,8 @@ tone = Table(
     Index(None, "licence_until"),
 )
 
+_NOTHING = text("''")
+
 edition = Table(
     "edition",
     metadata,
@@ -92,7 +94,15 @@ edition = Table(
     Column("checksum", String(64), nullable=False),
     Column("author", String(80), nullable=False),
     Column("published_at", Instant, nullable=False),
+    Column("origin", String(10), nullable=False, server_default="file"),  # file, chart, rollback
+    Column("reason", String(200), nullable=False, server_default=_NOTHING),
+    Column("said_from", Instant, nullable=False, server_default="0"),  # its draft's beginning
+    Column("said_at", Instant, nullable=False, server_default="0"),  # when that was published
+    Column("draft", Text, nullable=False, server_default=_NOTHING),  # JSON: ten slots, with auto
+    Column("difference", Text, nullable=False, server_default=_NOTHING),  # JSON: before, slots
+    Column("contact", String(13), nullable=False, server_default=_NOTHING),  # told of a bad file
     Index(None, "owner", "valid_from"),
+    Index("uq_edition_owner_checksum", "owner", "checksum", unique=True),
 )
 
 edition_slot = Table(

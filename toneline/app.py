@@ -16,6 +16,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThreadPool
 from twisted.web.server import Site
 
 from catalog.current import CurrentCatalogue
@@ -33,6 +34,7 @@ from ordering.orders import Limits
 from ordering.outbox import CLASSES
 from ordering.provisioning import LocalOperator
 from scheduler.appointments import Appointments
+from scheduler.directory_watch import DirectoryWatch, inotify
 from scheduler.service import SchedulerService
 from scheduler.timetable import Duty, appointments, timetable
 from smpp.esme import EsmeService
@@ -56,6 +58,9 @@ log = structlog.get_logger()
 BOUND_POLL_S = 0.02
 SERVICES = ("voice", "sms", "scheduler", "console")
 STORE_MODULES = (
+    "catalog.editions",
+    "catalog.publishing",
+    "catalog.rotation",
     "catalog.snapshot",
     "catalog.tones",
     "ordering.callbacks",
@@ -165,6 +170,8 @@ def build(prepared: Prepared, chosen: Sequence[str], reactor: Any) -> App:
         parts += _sms(base)
     if "scheduler" in chosen:
         parts.append(_scheduler(base))
+        if settings.paths.publish:
+            parts.append(_directories(base))
     if "voice" in chosen:
         voice = _voice(base)
         parts.append(Part("voice", voice, voice.health, voice.bound))
@@ -438,6 +445,25 @@ def _scheduler(base: _Base) -> Part:
         undo_min=base.settings.policy.undo_min,
     )
     return Part("scheduler", scheduler, scheduler.health)
+
+
+def _directories(base: _Base) -> Part:
+    settings, reactor = base.settings, base.reactor
+    watch = DirectoryWatch(
+        base.prepared.places.directories,
+        base.database,
+        reactor,
+        now,
+        timezone=settings.line.timezone,
+        texts=base.prepared.texts,
+        sender=settings.sms.sender("order"),
+        in_thread=partial(deferToThreadPool, reactor, reactor.getThreadPool()),
+        notices=inotify(reactor),
+    )
+    base.figures.gauge(
+        "toneline_directories_refused", "Branches' files with errors", lambda: watch.refused
+    )
+    return Part("directories", watch, watch.health)
 
 
 class _Web(Service):

@@ -11,7 +11,7 @@ import click
 from config.settings import zone
 from toneline.addresses import client_address
 from toneline.calendar_commands import holidays, licences
-from toneline.catalogue_commands import directories, tones
+from toneline.catalogue_commands import tones
 from toneline.command import (
     Refused,
     config_option,
@@ -20,6 +20,7 @@ from toneline.command import (
     number,
     settings_of,
 )
+from toneline.directory_commands import directories
 from toneline.records_commands import orders, subscribers, trace
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)

@@ -14,6 +14,7 @@ import click
 
 from audio.prompts import absent
 from catalog import licences, preparation
+from catalog.publishing import directory_files
 from catalog.snapshot import Contents, read_contents
 from config.settings import Settings, service_senders, zone
 from ivr.ami import AmiAccess, AmiError, Session
@@ -23,8 +24,8 @@ from ordering.texts import BadTexts
 from store.database import LocalDatabase
 from store.engine import engine_for
 from store.migrations import HEAD, current
-from toneline.catalogue_commands import read_all
 from toneline.command import emit
+from toneline.directory_commands import check_all
 from toneline.places import ROOT, Places
 from toneline.prepare import read_prompts, read_texts
 
@@ -117,12 +118,12 @@ def _catalogue(settings: Settings, places: Places, database: LocalDatabase) -> I
         + "".join(f", {tone.code}" for tone in silent[:5]),
         "toneline tones import CATALOGUE.csv --audio FOLDER",
     )
-    files = sorted(places.directories.glob("*.yaml"))
-    found, errors = read_all(files, database, settings)
+    files = directory_files(places.directories)
+    editions, errors = check_all(files, database, settings)
     yield Finding(
         "directories",
         not errors,
-        errors[0] if errors else f"{len(files)} files, {len(found)} editions",
+        errors[0] if errors else f"{len(files)} files, {editions} editions",
         "correct the file; `toneline directories check` shows every error",
     )
 

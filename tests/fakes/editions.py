@@ -6,7 +6,11 @@ from collections.abc import Iterable
 from datetime import date, datetime, time
 from zoneinfo import ZoneInfo
 
-from catalog.directories import Edition, publish_editions
+from sqlalchemy import Connection
+
+from catalog.directories import Edition
+from catalog.editions import Proof, first_edition, store_edition
+from catalog.filling import Song
 from store.database import LocalDatabase
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -33,5 +37,17 @@ def an_edition(
 
 
 def publish(database: LocalDatabase, editions: Iterable[Edition], now: datetime) -> int:
-    """Publish editions as a branch's file does."""
-    return database.run_now(publish_editions, tuple(editions), "files", now)
+    """Publish editions as a branch's file does; return how many are new."""
+    return database.run_now(_publish, tuple(editions), now)
+
+
+def _publish(connection: Connection, editions: Iterable[Edition], now: datetime) -> int:
+    stored = [
+        store_edition(
+            connection,
+            first_edition(one.draft, [Song(code, "file") for code in one.songs], now),
+            Proof("files", ""),
+        )
+        for one in editions
+    ]
+    return sum(one is not None for one in stored)
