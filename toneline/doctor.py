@@ -137,7 +137,7 @@ def _calendar(settings: Settings, database: LocalDatabase) -> Iterator[Finding]:
         detail = f"{one.holiday.title} in {one.days_left} days; without an edition: {missing}"
         yield Finding(f"holiday {one.holiday.name}", True, detail)
     soon = max(licences.STEPS)
-    ending = database.run_now(licences.ending, at, soon, timezone)
+    ending = database.run_now(licences.ending_and_placed, at, soon, timezone)
     heard = [one.code for one in ending if one.directories]
     detail = f"{len(ending)} end within {soon} days, {len(heard)} of them in current lists"
     yield Finding("licences", True, detail + "".join(f", {code}" for code in heard[:5]))
