@@ -10,7 +10,7 @@ import click
 
 from config.settings import zone
 from toneline.addresses import client_address
-from toneline.catalogue_commands import directories, tones
+from toneline.catalogue_commands import directories
 from toneline.command import (
     Refused,
     config_option,
@@ -20,6 +20,7 @@ from toneline.command import (
     settings_of,
 )
 from toneline.records_commands import orders, subscribers, trace
+from toneline.tone_commands import tones
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
