@@ -97,7 +97,7 @@ def import_tones(
     if imported.suspended:
         click.echo(f"still suspended: {' '.join(imported.suspended)}")
     if imported.unspoken:
-        click.echo(f"{imported.unspoken} titles are read as codes: {imported.why}")
+        click.echo(f"titles read as their codes: {imported.unspoken} ({imported.why})")
 
 
 @contextmanager
