@@ -136,9 +136,9 @@ def _graph(recording: Recording) -> str:
     soxr = "resampler=soxr:precision=28"
     as_recorded = f"aresample={recording.rate_hz},aformat=sample_fmts=s16"
     return (
-        f"[0:a:0]asplit=3[a][b][c];[a]{as_recorded}[recorded];"
-        f"[b]aresample={RATE_HZ}:{soxr},{mono}[narrow];"
-        f"[c]aresample={WIDE_RATE_HZ}:{soxr},{mono}[wide]"
+        f"[0:a:0]asplit=2[a][b];[a]{as_recorded}[recorded];"
+        f"[b]aresample={WIDE_RATE_HZ}:{soxr},{mono},asplit=2[wide][c];"
+        f"[c]aresample={RATE_HZ}:{soxr},{mono}[narrow]"
     )
 
 

@@ -24,6 +24,7 @@ SHARE = 0.8
 _LOWEST_TWIST_DB, _HIGHEST_TWIST_DB = -8.0, 4.0  # the column's power against the row's
 _TOLERANCE = (0.985, 0.9925, 1.0, 1.0075, 1.015)
 _FRAME, _HOP = 200, 40  # samples: 25 ms tell 697 Hz from 770, every 5 ms
+_LIKELY_SHARE = 0.35  # of a key's power that its nominal frequencies show when both are 1.5 % off
 _QUIETEST_DBFS = -45.0
 _CHUNK_FRAMES = 2000
 
@@ -84,26 +85,31 @@ def _keys(sound: Samples, share: float) -> NDArray[np.int8]:
 def _keys_of(frames: Samples, share: float) -> NDArray[np.int8]:
     single = np.ascontiguousarray(frames, dtype=np.float32)
     power = np.square(single).mean(axis=1)
-    rows, row_power = _strongest(single, ROWS)
-    columns, column_power = _strongest(single, COLUMNS)
+    keys = np.full(len(single), -1, dtype=np.int8)
+    audible = np.flatnonzero(power > 10 ** (_QUIETEST_DBFS / 10))
+    # Looked at closely is only what has some power near both groups: a tenth of most music.
+    coarse = sum(_strongest(single[audible], group, (1.0,))[1] for group in (ROWS, COLUMNS))
+    likely = audible[coarse > _LIKELY_SHARE * share * power[audible]]
+    rows, row_power = _strongest(single[likely], ROWS, _TOLERANCE)
+    columns, column_power = _strongest(single[likely], COLUMNS, _TOLERANCE)
     twist_db = 10 * np.log10((column_power + 1e-12) / (row_power + 1e-12))
     is_key = (
-        (row_power + column_power > share * power)
+        (row_power + column_power > share * power[likely])
         & (twist_db > _LOWEST_TWIST_DB)
         & (twist_db < _HIGHEST_TWIST_DB)
-        & (power > 10 ** (_QUIETEST_DBFS / 10))
     )
-    return np.where(is_key, rows * len(COLUMNS) + columns, -1).astype(np.int8)
+    keys[likely[is_key]] = (rows * len(COLUMNS) + columns)[is_key]
+    return keys
 
 
 def _strongest(
-    frames: NDArray[np.float32], group: tuple[int, ...]
+    frames: NDArray[np.float32], group: tuple[int, ...], tolerance: tuple[float, ...]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Return for each frame which frequency of the group is the strongest, and its power."""
-    hertz = np.outer(group, _TOLERANCE).ravel()
+    hertz = np.outer(group, tolerance).ravel()
     time = np.arange(_FRAME) / RATE_HZ
     phase = 2 * np.pi * np.outer(time, hertz)
     cosine, sine = np.cos(phase).astype(np.float32), np.sin(phase).astype(np.float32)
     power = (np.square(frames @ cosine) + np.square(frames @ sine)) * (2 / _FRAME**2)
     best = power.argmax(axis=1)
-    return best // len(_TOLERANCE), power[np.arange(len(power)), best]
+    return best // len(tolerance), power[np.arange(len(power)), best]

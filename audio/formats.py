@@ -244,30 +244,44 @@ def true_peak_dbfs(pcm: bytes) -> float:
     return float(20 * np.log10(np.abs(resample_poly(samples, 4, 1)).max()))
 
 
-def set_level(
+def set_level(pcm: bytes, lufs: float = SPEECH_LUFS, peak_dbfs: float = PEAK_LIMIT_DBFS) -> bytes:
+    """Return `pcm` at `lufs`, its true peak held below `peak_dbfs` by a limiter.
+
+    Raises ValueError for silence, which has no level to set.
+    """
+    return bring_to_level(pcm, lufs, peak_dbfs)[0]
+
+
+def bring_to_level(
     pcm: bytes,
     lufs: float = SPEECH_LUFS,
     peak_dbfs: float = PEAK_LIMIT_DBFS,
     rate_hz: int = RATE_HZ,
-) -> bytes:
-    """Return `pcm` at `lufs`, its true peak held below `peak_dbfs` by a limiter.
+) -> tuple[bytes, float]:
+    """Return the same as `set_level`, and the level that was reached in LUFS.
 
-    Raises ValueError for silence, which has no level to set.
+    That is lower than asked for when a sound consists of peaks, which the limiter takes away.
     """
     loudness = level(pcm, rate_hz)
     if loudness == -inf:
         raise ValueError("silence has no level to set")
     for _ in range(_LEVEL_ROUNDS):
         raised = to_samples(pcm) * 10 ** ((lufs - loudness) / 20)
-        pcm = from_samples(_limited(raised, peak_dbfs, rate_hz))
+        limited = _limited(raised, peak_dbfs, rate_hz)
+        pcm = from_samples(limited)
+        if limited is raised:
+            return pcm, lufs
         loudness = level(pcm, rate_hz)
         if abs(lufs - loudness) < _LEVEL_EXACT_DB:
             break
-    return pcm
+    return pcm, loudness
 
 
 def _limited(samples: Samples, peak_dbfs: float, rate_hz: int) -> Samples:
-    """Turn the level down around each peak, smoothly over 10 ms, so that nothing is clipped."""
+    """Turn the level down around each peak, smoothly over 10 ms, so that nothing is clipped.
+
+    Samples without such peaks are returned as they are.
+    """
     from scipy.ndimage import minimum_filter1d, uniform_filter1d  # noqa: PLC0415  see level()
     from scipy.signal import resample_poly  # noqa: PLC0415  see level()
 

@@ -27,9 +27,8 @@ from audio.formats import (
     WIDE_ENDING,
     WIDE_RATE_HZ,
     SoundUnreadable,
+    bring_to_level,
     duration_ms,
-    level,
-    set_level,
     to_samples,
     to_wav,
     with_ending,
@@ -47,8 +46,8 @@ TARGET_MS = 48_000
 Telecom iMusic, 2009: generally 48 s, never over 55 s)."""
 SHORTEST_MS = 1_000
 LEADING_SILENCE_MS = 300
-HEAD_MS = 15_000
-"""Leading silence that is decoded with the rest; after a longer one decoding begins anew."""
+HEAD_MS, TAIL_MS = 2_000, 15_000
+"""Silence at the ends that is decoded with the rest; after a longer head decoding begins anew."""
 FADE_IN_MS = 50
 FADE_OUT_MS = 700
 FIRST_MS = 6_000
@@ -90,14 +89,23 @@ def read_tone(recording: Path) -> Shaped:
         SoundUnreadable: it cannot be decoded, or has a fault; most name the second.
     """
     source = probe(recording)
-    window_ms = LONGEST_MS + HEAD_MS
+    window_ms = _window_ms(source)
+    enough_ms = window_ms - FADE_OUT_MS  # a stretch shorter than this reaches the recording's end
     decoded, start_ms = decode(source, 0, window_ms / 1000), 0
     first_ms, _ = sounding_ms(to_samples(decoded.narrow))
-    if first_ms > HEAD_MS:
+    if first_ms > HEAD_MS and duration_ms(decoded.narrow) > enough_ms:
         start_ms = first_ms - FADE_IN_MS
         decoded = decode(source, start_ms / 1000, window_ms / 1000)
-    is_whole = duration_ms(decoded.narrow) < window_ms - FADE_OUT_MS
+    is_whole = duration_ms(decoded.narrow) <= enough_ms
     return shape(decoded, source, start_ms, is_whole=is_whole)
+
+
+def _window_ms(source: Recording) -> int:
+    """Return how much of a recording is decoded: no more than the tone can be made of."""
+    whole_ms = LONGEST_MS + TAIL_MS
+    if source.duration_s is None or source.duration_s * 1000 < whole_ms:
+        return whole_ms + FADE_OUT_MS
+    return TARGET_MS + HEAD_MS
 
 
 def shape(decoded: Decoded, source: Recording, start_ms: int, *, is_whole: bool) -> Shaped:
@@ -119,13 +127,13 @@ def shape(decoded: Decoded, source: Recording, start_ms: int, *, is_whole: bool)
         second = (start_ms + begin_ms + digit.start_ms) / 1000
         why = f"a telephone would take it for the key {digit.key} at second {second:.1f}"
         raise SoundUnreadable(name, why)
-    levelled = set_level(narrow)
-    missed = level(levelled) - SPEECH_LUFS
+    levelled, reached = bring_to_level(narrow)
+    missed = reached - SPEECH_LUFS
     if abs(missed) > LEVEL_TOLERANCE_DB:
         why = f"its peaks are too high for its loudness ({missed:+.1f} dB at {SPEECH_LUFS:g} LUFS)"
         raise SoundUnreadable(name, f"{why}; have it compressed")
     wide = _faded(decoded.wide, WIDE_RATE_HZ, begin_ms, end_ms)
-    return Shaped(levelled, set_level(wide, rate_hz=WIDE_RATE_HZ))
+    return Shaped(levelled, bring_to_level(wide, rate_hz=WIDE_RATE_HZ)[0])
 
 
 def write_tone(stem: Path, pcm: bytes) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from catalog.lifecycle import MOVES, imported, refusal
+from tests.fakes.catalogue import a_snapshot, a_tone
 
 STATES = ("draft", "published", "suspended", "retired")
 ALLOWED = {
@@ -47,3 +48,12 @@ def test_an_import_undoes_no_suspension_and_hides_nothing(
     before: str | None, as_draft: bool, after: str
 ) -> None:
     assert imported(before, as_draft=as_draft) == after
+
+
+@pytest.mark.parametrize("state", ["draft", "suspended", "retired"])
+def test_only_a_published_tone_is_heard_found_or_listed(state: str) -> None:
+    snapshot = a_snapshot([a_tone(state=state), a_tone("1032", "别的")])
+    assert snapshot.tone("1029") is None
+    assert snapshot.find("1029") == ()
+    assert not snapshot.is_code_prefix("102")
+    assert snapshot.same_style(a_tone("1032", "别的")) == ()
