@@ -12,6 +12,7 @@ from pathlib import Path
 from audio.crew import Crew, Failed
 from audio.formats import SoundUnreadable, sweep
 from audio.ingest import import_sound
+from audio.kokoro import SpeechUnavailable
 from catalog.importing import Planned, plan_import
 from catalog.lifecycle import SUSPENDED
 from catalog.tones import (
@@ -27,7 +28,7 @@ from catalog.tones import (
 from config.settings import Settings, zone
 from store.database import LocalDatabase
 from toneline.places import Places
-from toneline.titles import install_title, speak_titles
+from toneline.titles import install_title, open_speech, speak_titles
 
 _MOST_ATTEMPTS = 20
 _LEFT_BEHIND = timedelta(hours=1)
@@ -186,9 +187,12 @@ def _titles(
     silent = [title for title in titles if title not in found]
     if not silent:
         return found, 0, None
-    why = speak_titles(silent, places.sounds, places.language, settings.paths.voice)
-    found |= spoken(silent)
-    return found, len(titles) - len(found), why
+    try:
+        render = open_speech(settings.paths.voice)
+    except SpeechUnavailable as error:
+        return found, len(silent), str(error)
+    wordless = speak_titles(silent, places.sounds, places.language, render)
+    return found | spoken(silent), len(wordless), f"no words in {', '.join(wordless)}"
 
 
 def _tone(one: Planned, made: dict[str, _Sound], titles: dict[str, str]) -> Tone:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from audio.formats import read_sound, with_ending, write_sound
 from audio.kokoro import SpeechUnavailable, Unspeakable, open_voice
-from audio.prompts import title_file
+from audio.prompts import Render, title_file
 
 
 def title_stem(title: str, language: str) -> str:
@@ -30,21 +30,25 @@ def install_title(title: str, sounds: Path, speech: Path, language: str) -> str 
     return stem
 
 
-def speak_titles(titles: Iterable[str], sounds: Path, language: str, voice: str) -> str | None:
-    """Speak titles into the sounds folder; return why some, or all, were not, in a sentence.
+def open_speech(voice: str) -> Render:
+    """Return what speaks in the voice of this file (see `audio.kokoro`).
 
-    `voice` is the voice's file, see `audio.kokoro`; what is spoken already is not in `titles`.
+    Raises:
+        SpeechUnavailable: no voice is set, or it cannot be opened.
     """
     if not voice:
-        return "no voice is set (paths.voice)"
-    try:
-        speak = open_voice(Path(voice)).render
-    except SpeechUnavailable as error:
-        return str(error)
+        raise SpeechUnavailable("no voice is set, see paths.voice")
+    return open_voice(Path(voice)).render
+
+
+def speak_titles(
+    titles: Iterable[str], sounds: Path, language: str, render: Render
+) -> tuple[str, ...]:
+    """Speak titles into the sounds folder; return those in which there is nothing to say."""
     silent = []
     for title in titles:
         try:
-            write_sound(sounds / title_stem(title, language), speak(f"{title}。"))
+            write_sound(sounds / title_stem(title, language), render(f"{title}。"))
         except Unspeakable:
             silent.append(title)
-    return f"the voice has no words for {', '.join(silent)}" if silent else None
+    return tuple(silent)

@@ -74,7 +74,7 @@ def test_every_format_is_imported_and_a_second_time_nothing_is_done(
         "4 tones imported, 4 of them new or changed",
         "1007 is the code of 歌a.mp3 (line 2)",
     ]
-    assert "titles read as their codes: 4 (no voice is set (paths.voice))" in done.stdout
+    assert "titles read as their codes: 4 (no voice is set, see paths.voice)" in done.stdout
     made = sounds(house)
     assert len(made) == 4 * 8
     again = tones(house, "import", str(file), "--audio", str(recordings), "--json")
