@@ -10,8 +10,8 @@ run: $(READY)  ## runs the line on this machine until Ctrl-C
 
 setup: $(READY)  ## installs everything into .venv
 
-test: $(READY)  ## every test, real Asterisk and PostgreSQL included
-	@$(VENV)/bin/python -m pytest
+test: $(READY)  ## every test, real Asterisk and PostgreSQL included; files side by side
+	@$(VENV)/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: $(READY)  ## lint, types, import contracts
 	@$(VENV)/bin/ruff check .

@@ -1,42 +1,35 @@
-"""Ten-song directories: parse a branch's file, publish an edition, find the current one."""
+"""The ten songs of an owner at an instant, computed from editions: never remembered, never silent.
+
+Which edition holds is decided by facts alone, so it does not depend on the order in which they were
+stored: the kind, then the beginning its file states, then when that was published, then the newest
+filling of it by the chart, then the checksum.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
-from typing import Any
-from zoneinfo import ZoneInfo
+from datetime import UTC, datetime, timedelta
 
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from sqlalchemy import Connection, insert, select
+from catalog.branches import PROVINCE
+from catalog.drafts import AUTO, PRECEDENCE, SLOTS, Draft
+from catalog.filling import Song
 
-from catalog.branches import BRANCHES, PROVINCE
-from catalog.tones import Tone, catalogue_changed
-from store.schema import edition as edition_table
-from store.schema import edition_slot
-
-SLOTS = 10
-PRECEDENCE = {"regular": 0, "holiday": 1, "emergency": 2}
-RESERVE = SLOTS
-"""Slots 1 to 10 are sung; what stands behind them is the reserve, in its order."""
-
-
-class BadDirectory(Exception):
-    """A branch's file cannot be used; each of `errors` reads `file:line:column: sentence`."""
-
-    def __init__(self, errors: Sequence[str]) -> None:
-        super().__init__("\n".join(errors))
-        self.errors = tuple(errors)
+LAST_GOOD = timedelta(days=30)
+"""So long a branch keeps its last regular edition when no other has followed it."""
+BUILT_IN = 0
+"""The edition's number when nobody has one: the catalogue in its order."""
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """Ten tones and their reserve for one owner, valid in `[valid_from, valid_to)`."""
+    """A published edition: the songs of one owner, valid in `[valid_from, valid_to)`.
+
+    `slots` is what its draft said, with `auto`; `sources` tells of each song where it is from.
+    `said_from` and `said_at` are the beginning of the draft and when it was published: an edition
+    that the chart filled anew for a week has those of its draft and a later `valid_from`.
+    """
 
     owner: str
     kind: str
@@ -45,236 +38,116 @@ class Edition:
     songs: tuple[str, ...]
     reserve: tuple[str, ...]
     edition_id: int = 0
+    sources: tuple[str, ...] = ()
+    slots: tuple[str, ...] = ()
+    said_from: datetime | None = None
+    said_at: datetime = LONG_AGO
+    published_at: datetime = LONG_AGO
+    checksum: str = ""
 
     @property
-    def checksum(self) -> str:
-        """SHA-256 of what the edition says."""
-        ends = [
-            at.astimezone(UTC).isoformat() if at else "" for at in (self.valid_from, self.valid_to)
-        ]
-        said = [self.kind, *ends, " ".join(self.songs), " ".join(self.reserve)]
-        return hashlib.sha256("\n".join(said).encode()).hexdigest()
+    def draft(self) -> Draft:
+        """Return what the file said."""
+        begins = self.said_from or self.valid_from
+        slots = self.slots or (*self.songs, *[AUTO] * SLOTS)[:SLOTS]
+        return Draft(self.owner, self.kind, begins, self.valid_to, slots, self.reserve)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the chart fills some of its slots."""
+        return AUTO in self.slots
+
+    def holds(self, at: datetime) -> bool:
+        """Say whether it may be heard at an instant; nothing was before it had been published."""
+        begun = self.valid_from <= at and self.published_at <= at
+        return begun and (self.valid_to is None or at < self.valid_to)
 
 
 @dataclass(frozen=True, slots=True)
-class DirectoryFile:
-    """What a branch's file says."""
+class Resolved:
+    """What is heard: whose edition, its number, and ten songs with the true source of each."""
 
     owner: str
-    contact: str
-    editions: tuple[Edition, ...]
-
-
-def read_directory(
-    text: str, name: str, tones: Mapping[str, Tone], timezone: ZoneInfo
-) -> DirectoryFile:
-    """Return the editions of a branch's or the province's file, checked against the catalogue.
-
-    Raises:
-        BadDirectory: every error of the file, with line and column from 1.
-    """
-    reader = _Reader(name, tones, timezone)
-    try:
-        document = YAML(typ="rt").load(io.StringIO(text))
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"{mark.line + 1}:{mark.column + 1}" if mark else "1:1"
-        raise BadDirectory([f"{name}:{where}: {error.problem or 'this is not YAML'}"]) from None
-    except YAMLError as error:
-        raise BadDirectory([f"{name}:1:1: this is not YAML: {error}"]) from None
-    directory = reader.directory(document)
-    if reader.errors:
-        raise BadDirectory(reader.errors)
-    return directory
-
-
-class _Reader:
-    """Collects the errors of one file while it is read."""
-
-    def __init__(self, name: str, tones: Mapping[str, Tone], timezone: ZoneInfo) -> None:
-        self.name = name
-        self.tones = tones
-        self.timezone = timezone
-        self.errors: list[str] = []
-
-    def directory(self, document: Any) -> DirectoryFile:
-        if not isinstance(document, CommentedMap):
-            self.error(0, 0, "the file begins with `branch: NAME` or `province: NAME`")
-            return DirectoryFile("", "", ())
-        self.keys(document, {"branch", "province", "contact", "editions"})
-        owner = self.owner(document)
-        contact = document.get("contact", "")
-        if not isinstance(contact, str):
-            self.at(document, "contact", "the contact's number stands between quotes")
-        listed = document.get("editions")
-        if not isinstance(listed, CommentedSeq) or not listed:
-            self.at(document, "editions", "`editions:` lists at least one edition")
-            listed = []
-        editions = [
-            edition
-            for item in range(len(listed))
-            if (edition := self.edition(listed, item, owner)) is not None
-        ]
-        return DirectoryFile(owner, str(contact), tuple(editions))
-
-    def owner(self, document: CommentedMap) -> str:
-        for key, names in (("branch", BRANCHES), ("province", (PROVINCE,))):
-            if key in document:
-                if document[key] not in names:
-                    self.at(document, key, f"there is no {key} {document[key]!r}")
-                return str(document[key])
-        self.error(0, 0, "the file begins with `branch: NAME` or `province: NAME`")
-        return ""
-
-    def edition(self, listed: CommentedSeq, item: int, owner: str) -> Edition | None:
-        entry = listed[item]
-        if not isinstance(entry, CommentedMap):
-            line, column = listed.lc.item(item)
-            self.error(line, column, "an edition has `from:` and `songs:`")
-            return None
-        before = len(self.errors)
-        self.keys(entry, {"from", "to", "kind", "songs", "reserve"})
-        kind = entry.get("kind", "regular")
-        if kind not in PRECEDENCE:
-            self.at(entry, "kind", "the kind is regular, holiday or emergency")
-        valid_from = self.instant(entry, "from")
-        valid_to = self.instant(entry, "to") if "to" in entry else None
-        if kind != "regular" and valid_to is None:
-            self.at(entry, "kind", f"a {kind} edition needs `to:`")
-        if valid_from and valid_to and valid_to <= valid_from:
-            self.at(entry, "to", "`to:` is not later than `from:`")
-        songs = self.codes(entry, "songs")
-        reserve = self.codes(entry, "reserve") if "reserve" in entry else ()
-        if "songs" in entry and len(self.errors) == before and len(songs) != SLOTS:
-            self.at(entry, "songs", f"{len(songs)} songs; a directory has exactly {SLOTS}")
-        if len(self.errors) > before or valid_from is None:
-            return None
-        return Edition(owner, kind, valid_from, valid_to, songs, reserve)
-
-    def codes(self, entry: CommentedMap, key: str) -> tuple[str, ...]:
-        listed = entry.get(key)
-        if not isinstance(listed, CommentedSeq):
-            self.at(entry, key, f"`{key}:` is a list such as [1007, 1010]")
-            return ()
-        codes: list[str] = []
-        for item in range(len(listed)):
-            code, (line, column) = str(listed[item]), listed.lc.item(item)
-            if code not in self.tones:
-                self.error(line, column, f"tone {code} is not in the catalogue")
-            elif self.tones[code].state != "published":
-                self.error(line, column, f"tone {code} was taken out of the catalogue")
-            elif code in codes:
-                self.error(line, column, f"tone {code} stands here twice")
-            codes.append(code)
-        return tuple(codes)
-
-    def instant(self, entry: CommentedMap, key: str) -> datetime | None:
-        value = entry.get(key)
-        if isinstance(value, str):
-            try:
-                value = datetime.fromisoformat(value)
-            except ValueError:
-                value = None
-        if isinstance(value, datetime):
-            moment = datetime.combine(value.date(), value.time(), value.tzinfo)
-            return moment if moment.tzinfo else moment.replace(tzinfo=self.timezone)
-        if isinstance(value, date):
-            return datetime.combine(value, time(), self.timezone)
-        self.at(entry, key, f"`{key}:` is a date such as 2026-11-23, or a time 2026-11-23T04:00")
-        return None
-
-    def keys(self, mapping: CommentedMap, known: set[str]) -> None:
-        for key in mapping:
-            if key not in known:
-                line, column = mapping.lc.key(key)
-                self.error(line, column, f"`{key}` is not known here")
-
-    def at(self, mapping: CommentedMap, key: str, sentence: str) -> None:
-        if key in mapping:
-            line, column = mapping.lc.value(key)
-        else:
-            line, column = mapping.lc.line, mapping.lc.col
-        self.error(line, column, sentence)
-
-    def error(self, line: int, column: int, sentence: str) -> None:
-        self.errors.append(f"{self.name}:{line + 1}:{column + 1}: {sentence}")
-
-
-_KNOWN = select(edition_table.c.owner, edition_table.c.checksum)
-
-
-def publish_editions(
-    connection: Connection, editions: Iterable[Edition], author: str, now: datetime
-) -> int:
-    """Store the editions whose checksum is new in their owner's history; return how many."""
-    known = {(row.owner, row.checksum) for row in connection.execute(_KNOWN)}
-    fresh = [edition for edition in editions if (edition.owner, edition.checksum) not in known]
-    for edition in fresh:
-        _insert_edition(connection, edition, author, now)
-    if fresh:
-        catalogue_changed(connection)
-    return len(fresh)
-
-
-def _insert_edition(connection: Connection, edition: Edition, author: str, now: datetime) -> None:
-    key = connection.execute(
-        insert(edition_table).values(
-            owner=edition.owner,
-            kind=edition.kind,
-            valid_from=edition.valid_from,
-            valid_to=edition.valid_to,
-            checksum=edition.checksum,
-            author=author,
-            published_at=now,
-        )
-    ).inserted_primary_key
-    if key is None:  # pragma: no cover  both engines return it
-        raise RuntimeError("the database gave the edition no number")
-    connection.execute(
-        insert(edition_slot),
-        [
-            {
-                "edition_id": key[0],
-                "slot": slot,
-                "code": code,
-                "source": "file" if slot <= RESERVE else "reserve",
-            }
-            for slot, code in enumerate((*edition.songs, *edition.reserve), start=1)
-        ],
-    )
-
-
-def all_editions(connection: Connection) -> tuple[Edition, ...]:
-    """Return every edition ever published, in the order of publishing."""
-    slots: dict[int, list[str]] = {}
-    for row in connection.execute(
-        select(edition_slot).order_by(edition_slot.c.edition_id, edition_slot.c.slot)
-    ):
-        slots.setdefault(row.edition_id, []).append(row.code)
-    return tuple(
-        Edition(
-            owner=row.owner,
-            kind=row.kind,
-            valid_from=row.valid_from,
-            valid_to=row.valid_to,
-            songs=tuple(slots.get(row.edition_id, ())[:RESERVE]),
-            reserve=tuple(slots.get(row.edition_id, ())[RESERVE:]),
-            edition_id=row.edition_id,
-        )
-        for row in connection.execute(select(edition_table).order_by(edition_table.c.edition_id))
-    )
+    edition_id: int
+    songs: tuple[Song, ...]
 
 
 def current_edition(editions: Iterable[Edition], at: datetime) -> Edition | None:
-    """Return the edition that holds at an instant: the highest kind, then the newest beginning,
-    then the newest published; None when there is none."""  # noqa: D205, D209  one sentence
-    holding = [
+    """Return the edition of one owner that holds at an instant; None: there is none."""
+    holding = [edition for edition in editions if edition.holds(at)]
+    return max(holding, key=_rank, default=None)
+
+
+def _rank(edition: Edition) -> tuple[int, datetime, datetime, datetime, datetime, str, int]:
+    return (
+        PRECEDENCE[edition.kind],
+        edition.said_from or edition.valid_from,
+        edition.said_at,
+        edition.valid_from,
+        edition.published_at,
+        edition.checksum,
+        edition.edition_id,
+    )
+
+
+def last_good_edition(editions: Iterable[Edition], at: datetime) -> Edition | None:
+    """Return the regular edition that ended last, not longer than `LAST_GOOD` ago."""
+    ended = [
         edition
         for edition in editions
-        if edition.valid_from <= at and (edition.valid_to is None or at < edition.valid_to)
+        if edition.kind == "regular"
+        and edition.published_at <= at
+        and edition.valid_to is not None
+        and edition.valid_to <= at < edition.valid_to + LAST_GOOD
     ]
-    return max(
-        holding,
-        key=lambda edition: (PRECEDENCE[edition.kind], edition.valid_from, edition.edition_id),
-        default=None,
-    )
+    return max(ended, key=lambda edition: (edition.valid_to, *_rank(edition)), default=None)
+
+
+def resolve(
+    owner: str,
+    editions: Mapping[str, Sequence[Edition]],
+    at: datetime,
+    plays: Callable[[str], bool],
+    catalogue: Iterable[str],
+) -> Resolved:
+    """Return the ten songs of a branch or the province at an instant.
+
+    The owner's edition, else its last good one, else the province's, else the catalogue in its
+    order. A slot whose song cannot be played is taken by the reserve, then by the province's songs
+    and reserve, then by the catalogue: always ten, as long as ten can be played.
+    """
+    province = _in_force(editions.get(PROVINCE, ()), at)
+    chosen = _in_force(editions.get(owner, ()), at) or province
+    if chosen is None:
+        chosen = Edition(PROVINCE, "regular", at, None, (), ())
+    heard = {code for code in chosen.songs if plays(code)}
+    spare = _spare(chosen, province, catalogue, plays, heard)
+    songs = []
+    for slot in range(SLOTS):
+        code = chosen.songs[slot] if slot < len(chosen.songs) else ""
+        if code in heard:
+            songs.append(Song(code, chosen.sources[slot] if chosen.sources else "file"))
+        elif (replaced := next(spare, None)) is not None:
+            songs.append(Song(replaced, "reserve"))
+    return Resolved(chosen.owner, chosen.edition_id, tuple(songs))
+
+
+def _in_force(editions: Sequence[Edition], at: datetime) -> Edition | None:
+    return current_edition(editions, at) or last_good_edition(editions, at)
+
+
+def _spare(
+    chosen: Edition,
+    province: Edition | None,
+    catalogue: Iterable[str],
+    plays: Callable[[str], bool],
+    heard: set[str],
+) -> Iterator[str]:
+    shared = () if province is None else (province.songs, province.reserve)
+    seen = set(heard)
+    for codes in (chosen.reserve, *shared, catalogue):
+        for code in codes:
+            if code not in seen:
+                seen.add(code)
+                if plays(code):
+                    yield code

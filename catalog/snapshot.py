@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from heapq import nsmallest
-from itertools import chain, islice
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
 from catalog import tones as catalogue
 from catalog.branches import PROVINCE, BranchTable
-from catalog.directories import SLOTS, Edition, all_editions, current_edition
+from catalog.directories import Edition, resolve
+from catalog.editions import all_editions
 from catalog.tones import Tone
 
 
@@ -31,11 +31,13 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """The ten songs of an owner at an instant, in their slots' order."""
+    """The ten songs of an owner at an instant, in their slots' order; `sources` tells of each
+    whether it is from its file, the chart or the reserve."""  # noqa: D205, D209  one sentence
 
     owner: str
     edition_id: int
     tones: tuple[Tone, ...]
+    sources: tuple[str, ...] = ()
 
 
 def read_contents(connection: Connection) -> Contents:
@@ -120,35 +122,16 @@ class Snapshot:
         return self._branches.branch_of(msisdn, area_code)
 
     def directory(self, owner: str, at: datetime) -> Directory:
-        """Return the ten songs of a branch or the province at an instant.
-
-        A slot whose tone is retired or out of licence is taken by the reserve, then by the
-        province's songs, then by the catalogue in its order: never silence. An owner without an
-        edition has the province's.
-        """
-        edition = current_edition(self._editions.get(owner, ()), at)
-        province = current_edition(self._editions.get(PROVINCE, ()), at)
-        chosen = edition or province
-        if chosen is None:
-            found = self._playable(self._codes, at)
-            return Directory(PROVINCE, 0, tuple(islice(found, SLOTS)))
-        taken = {code for code in chosen.songs if self._plays(code, at)}
-        spare = self._playable(
-            chain(chosen.reserve, province.songs if province else (), self._codes), at
+        """Return the ten songs of a branch or the province at an instant; see `resolve`."""
+        resolved = resolve(
+            owner, self._editions, at, lambda code: self._plays(code, at), self._codes
         )
-        fill = (tone for tone in spare if tone.code not in taken)
-        slots = (self._tones[code] if code in taken else next(fill, None) for code in chosen.songs)
         return Directory(
-            chosen.owner, chosen.edition_id, tuple(tone for tone in slots if tone is not None)
+            resolved.owner,
+            resolved.edition_id,
+            tuple(self._tones[song.code] for song in resolved.songs),
+            tuple(song.source for song in resolved.songs),
         )
-
-    def _playable(self, codes: Iterable[str], at: datetime) -> Iterator[Tone]:
-        """Yield the tones of these codes that can be played, each once."""
-        seen: set[str] = set()
-        for code in codes:
-            if code not in seen and self._plays(code, at):
-                seen.add(code)
-                yield self._tones[code]
 
     def _plays(self, code: str, at: datetime) -> bool:
         tone = self._tones.get(code)

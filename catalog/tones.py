@@ -35,6 +35,8 @@ LONGEST = {"title": 20, "artist": 15, "sp": 40, "style": 20}
 LONGEST_REASON = 100
 PRICES = ("price_fen", "member_price_fen", "senior_price_fen")
 DEAREST_FEN = 100_000
+_AT_ONCE = 500
+"""Codes asked for in one statement: any engine takes so many values."""
 
 
 class BadCatalogue(Exception):
@@ -256,6 +258,7 @@ _COLUMNS = tuple(table.c[column] for column in (
 ))  # fmt: skip
 _ALL = select(*_COLUMNS).order_by(table.c.code)
 _ONE = select(*_COLUMNS).where(table.c.code == bindparam("code"))
+_THESE = select(*_COLUMNS).where(table.c.code.in_(bindparam("codes", expanding=True)))
 _SPELLINGS = select(table.c.code, table.c.spelling)
 _VERSION = select(catalogue_version.c.version)
 
@@ -293,6 +296,16 @@ def find_tone(connection: Connection, code: str) -> Tone | None:
     """Return the tone of a code, retired or not."""
     row = connection.execute(_ONE, {"code": code}).one_or_none()
     return None if row is None else tone_of(row)
+
+
+def these_tones(connection: Connection, codes: Iterable[str]) -> dict[str, Tone]:
+    """Return the tones of these codes, retired ones too, by code; unknown codes are left out."""
+    wanted = sorted(codes)
+    return {
+        row.code: tone_of(row)
+        for begin in range(0, len(wanted), _AT_ONCE)
+        for row in connection.execute(_THESE, {"codes": wanted[begin : begin + _AT_ONCE]})
+    }
 
 
 def put_tones(connection: Connection, tones: Iterable[Tone], now: datetime) -> int:

@@ -362,6 +362,10 @@ class Paths(_Section):
     voice: str = Field(
         "", description="A Kokoro voice file that speaks imported titles; empty: none."
     )
+    publish: bool = Field(
+        True,
+        description="The scheduler's process watches and publishes directories.",
+    )
 
 
 class Console(_Section):
@@ -380,6 +384,9 @@ class Policy(_Section):
     orders_per_day: int = Field(10, ge=1, description="Orders of one number a local day.")
     spend_per_day_fen: int = Field(
         3000, ge=0, description="What one number may spend a local day, in fen."
+    )
+    retention_days: int = Field(
+        180, ge=150, description="Days that records are kept, subscriptions from their end on."
     )
     offer_hours: Hours = Field(
         "08:00-21:00", description='When an offer may be sent; "" for all hours.'

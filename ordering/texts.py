@@ -36,6 +36,8 @@ _LONGEST = {
     "number": "88",
     "page": "8",
     "line": "12530019",
+    "file": "lianyungang.yaml",
+    "row": "8888",
 }
 """The longest value of each placeholder; a list is cut to what fits."""
 _LISTS = {
@@ -152,6 +154,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "province_songs_item": _rule(LIST, "code title", "artist"),
         "province_songs_rest": _rule(LIST, "page", "count"),
         "no_more_songs": _rule(ONE_SMS, "", "line"),
+        "directory_refused": _rule(ONE_SMS, "file", "row count"),
         **{f"refused_{reason}": _rule(ONE_SMS, "", "title code line") for reason in REASONS},
         "refused_orders_per_day": _rule(ONE_SMS, "", "title code line"),
         "refused_spend_per_day": _rule(ONE_SMS, "", "title code line"),

@@ -1,4 +1,4 @@
-"""APScheduler as a Twisted service, and the fulfilment of orders as they come due."""
+"""APScheduler as a Twisted service: the timetable, the calendar, and orders as they come due."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any
 import structlog
 from apscheduler.schedulers.twisted import TwistedScheduler
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import blockingCallFromThread
 
 from ordering.provisioning import Operator
+from scheduler.appointments import Appointments
 from scheduler.jobs import fulfil_due
 from scheduler.timetable import Duty
 from store.database import Database
@@ -22,6 +23,8 @@ log = structlog.get_logger()
 
 POLL_S = 1.0
 """How late an order that another host or a clock made due may be noticed."""
+CALENDAR_S = 5
+"""How late an appointment may be kept: no list waits for it."""
 
 
 class SchedulerService(Service):
@@ -35,6 +38,7 @@ class SchedulerService(Service):
         now: Callable[[], datetime],
         *,
         timetable: Sequence[Duty],
+        appointments: Appointments,
         host: str,
         undo_min: int,
     ) -> None:
@@ -43,18 +47,20 @@ class SchedulerService(Service):
         self._reactor: Any = reactor
         self._now = now
         self._timetable = timetable
+        self._appointments = appointments
         self._host = host
         self._undo_min = undo_min
         self._scheduler: TwistedScheduler | None = None
         self._poll = LoopingCall(self._wake)
         self._poll.clock = reactor
         self._draining: Deferred[None] | None = None
+        self._keeping: Deferred[None] | None = None
         self._again = False
         self._unsubscribe: Callable[[], None] | None = None
         self.failures = 0
 
     def startService(self) -> None:
-        """Begin: every duty at its own pace, orders at once."""
+        """Begin: every duty at its own pace, orders and what the calendar missed at once."""
         super().startService()
         self._scheduler = TwistedScheduler(reactor=self._reactor, timezone="UTC")
         for duty in self._timetable:
@@ -68,12 +74,23 @@ class SchedulerService(Service):
                 max_instances=1,
                 misfire_grace_time=None,
             )
+        self._scheduler.add_job(
+            self._reactor.callFromThread,
+            "interval",
+            args=(self._keep_appointments,),
+            id="appointments",
+            seconds=CALENDAR_S,
+            coalesce=True,
+            max_instances=1,
+            misfire_grace_time=None,
+        )
         self._scheduler.start()
+        self._keep_appointments()
         self._unsubscribe = self._database.on_change("orders", self._wake)
         self._poll.start(POLL_S)
 
-    def stopService(self) -> Deferred[None] | None:
-        """End; an order being taken finishes first."""
+    def stopService(self) -> Deferred[list[None]] | None:
+        """End; an order being taken, and the step of a job, finish first."""
         super().stopService()
         if self._unsubscribe is not None:
             self._unsubscribe()
@@ -81,12 +98,14 @@ class SchedulerService(Service):
             self._poll.stop()
         if self._scheduler is not None:
             self._scheduler.shutdown(wait=False)
-        return self._draining
+        under_way = [one for one in (self._draining, self._keeping) if one is not None]
+        return gatherResults(under_way) if under_way else None
 
     def health(self) -> tuple[bool, str]:
         """Say whether the timetable runs."""
         running = self._scheduler is not None and self._scheduler.running
-        return bool(running), f"{len(self._timetable)} duties, {self.failures} failures"
+        failures = self.failures + self._appointments.failures
+        return bool(running), f"{len(self._timetable)} duties, {failures} failures"
 
     def _wake(self) -> None:
         if not self.running:
@@ -109,6 +128,15 @@ class SchedulerService(Service):
             log.exception("fulfilment_failed")
         finally:
             self._draining = None
+
+    def _keep_appointments(self) -> None:
+        if self.running and self._keeping is None:
+            going_on = self._appointments.keep(lambda: bool(self.running))
+            self._keeping = Deferred.fromCoroutine(going_on)
+            self._keeping.addBoth(self._kept)
+
+    def _kept(self, _: object) -> None:
+        self._keeping = None
 
     def _run_duty(self, duty: Duty) -> None:
         """Run one duty from a pool thread, where APScheduler calls it."""

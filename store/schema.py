@@ -80,7 +80,10 @@ tone = Table(
     Column("changed_at", Instant, nullable=False),
     Column("retired_at", Instant),  # its code goes to no other song for a while
     Column("reason", String(100)),  # of a suspension
+    Index(None, "licence_until"),
 )
+
+_NOTHING = text("''")
 
 edition = Table(
     "edition",
@@ -93,7 +96,15 @@ edition = Table(
     Column("checksum", String(64), nullable=False),
     Column("author", String(80), nullable=False),
     Column("published_at", Instant, nullable=False),
+    Column("origin", String(10), nullable=False, server_default="file"),  # file, chart, rollback
+    Column("reason", String(200), nullable=False, server_default=_NOTHING),
+    Column("said_from", Instant, nullable=False, server_default="0"),  # its draft's beginning
+    Column("said_at", Instant, nullable=False, server_default="0"),  # when that was published
+    Column("draft", Text, nullable=False, server_default=_NOTHING),  # JSON: ten slots, with auto
+    Column("difference", Text, nullable=False, server_default=_NOTHING),  # JSON: before, slots
+    Column("contact", String(13), nullable=False, server_default=_NOTHING),  # told of a bad file
     Index(None, "owner", "valid_from"),
+    Index("uq_edition_owner_checksum", "owner", "checksum", unique=True),
 )
 
 edition_slot = Table(
@@ -110,6 +121,31 @@ catalogue_version = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("version", Integer, nullable=False),
+)
+
+# ---------------------------------------------------------------- what runs by the calendar
+
+job_run = Table(
+    "job_run",
+    metadata,
+    Column("job", String(40), primary_key=True),
+    Column("period", String(10), primary_key=True),  # 2026-11-26, 2026-W48
+    Column("host", String(64), nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),  # a step of it was done
+    Column("finished_at", Instant),
+    Column("told_at", Instant),  # what it had to say was logged
+    Column("changed", Integer),
+    Column("said", Text),  # JSON: [[event, {detail}], ...]
+)
+
+warned = Table(
+    "warned",
+    metadata,
+    Column("subject", String(40), primary_key=True),  # tone 1029, holiday lantern
+    Column("due_on", Date, primary_key=True),  # the licence's last day, the holiday
+    Column("days_ahead", Integer, primary_key=True),
+    Column("warned_at", Instant, nullable=False),
 )
 
 # ---------------------------------------------------------------- subscribers

@@ -16,6 +16,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThreadPool
 from twisted.web.server import Site
 
 from catalog.current import CurrentCatalogue
@@ -32,8 +33,10 @@ from ordering.contact import ContactPolicy
 from ordering.orders import Limits
 from ordering.outbox import CLASSES
 from ordering.provisioning import LocalOperator
+from scheduler.appointments import Appointments
+from scheduler.directory_watch import DirectoryWatch, inotify
 from scheduler.service import SchedulerService
-from scheduler.timetable import Duty, timetable
+from scheduler.timetable import Duty, appointments, timetable
 from smpp.esme import EsmeService
 from smpp.mo import MoService
 from smpp.mo_upkeep import MoUpkeep
@@ -55,6 +58,9 @@ log = structlog.get_logger()
 BOUND_POLL_S = 0.02
 SERVICES = ("voice", "sms", "scheduler", "console")
 STORE_MODULES = (
+    "catalog.editions",
+    "catalog.publishing",
+    "catalog.rotation",
     "catalog.snapshot",
     "catalog.tones",
     "ordering.callbacks",
@@ -65,11 +71,20 @@ STORE_MODULES = (
     "ordering.provisioning",
     "ordering.receipts",
     "ordering.records",
+    "scheduler.daily",
     "scheduler.jobs",
+    "scheduler.runs",
     "smpp.answers",
     "smpp.parts",
 )
 """Whose functions the store process may run; it imports them before it is asked for any."""
+REST_S = 0.02
+"""Between two steps of a nightly job: a step takes the store some milliseconds."""
+ALARMS = {
+    "editions_switched": "Midnights at which some list changed",
+    "holiday_not_prepared": "Alarms: a holiday nears, and some owner has no edition for it",
+    "licences_end": "Alarms: licences of tones end in 30, 7 or 1 days",
+}
 
 
 def now() -> datetime:
@@ -155,6 +170,8 @@ def build(prepared: Prepared, chosen: Sequence[str], reactor: Any) -> App:
         parts += _sms(base)
     if "scheduler" in chosen:
         parts.append(_scheduler(base))
+        if settings.paths.publish:
+            parts.append(_directories(base))
     if "voice" in chosen:
         voice = _voice(base)
         parts.append(Part("voice", voice, voice.health, voice.bound))
@@ -404,16 +421,49 @@ def _simulated(settings: Settings) -> Smsc:
 
 
 def _scheduler(base: _Base) -> Part:
+    settings = base.settings
+    calendar = Appointments(
+        base.database,
+        appointments(
+            timezone=settings.line.timezone, retention_days=settings.policy.retention_days
+        ),
+        zone(settings),
+        host_id(),
+        now,
+        lambda: deferLater(base.reactor, REST_S, lambda: None),
+    )
+    for event, what in ALARMS.items():
+        base.figures.counter(f"toneline_{event}", what, partial(calendar.said.__getitem__, event))
     scheduler = SchedulerService(
         base.database,
         base.operator,
         base.reactor,
         now,
         timetable=_timetable(base.settings),
+        appointments=calendar,
         host=host_id(),
         undo_min=base.settings.policy.undo_min,
     )
     return Part("scheduler", scheduler, scheduler.health)
+
+
+def _directories(base: _Base) -> Part:
+    settings, reactor = base.settings, base.reactor
+    watch = DirectoryWatch(
+        base.prepared.places.directories,
+        base.database,
+        reactor,
+        now,
+        timezone=settings.line.timezone,
+        texts=base.prepared.texts,
+        sender=settings.sms.sender("order"),
+        in_thread=partial(deferToThreadPool, reactor, reactor.getThreadPool()),
+        notices=inotify(reactor),
+    )
+    base.figures.gauge(
+        "toneline_directories_refused", "Branches' files with errors", lambda: watch.refused
+    )
+    return Part("directories", watch, watch.health)
 
 
 class _Web(Service):

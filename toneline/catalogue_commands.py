@@ -1,139 +1,266 @@
-"""`toneline directories`: the ten-song directories on the command line."""
+"""`toneline tones`: the catalogue on the command line."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
-from catalog import directories as editions
-from catalog.branches import BRANCHES, PROVINCE, read_branches
-from catalog.directories import BadDirectory, Edition, read_directory
-from catalog.snapshot import Snapshot, read_contents
-from catalog.tones import all_tones
-from config.settings import Settings, zone
-from store.database import LocalDatabase
+from catalog.finding import find_tones
+from catalog.lifecycle import MOVES, PUBLISHED
+from catalog.tones import (
+    LONGEST_REASON,
+    BadCatalogue,
+    Tone,
+    all_tones,
+    find_tone,
+    free_codes,
+    move_tone,
+)
 from toneline.command import (
     Refused,
     config_option,
     database_of,
     emit,
-    instant,
     json_option,
     now,
     settings_of,
 )
 from toneline.places import Places
-from toneline.tone_commands import tone_line
 
 
 @click.group()
-def directories() -> None:
-    """Check and show the ten-song directories."""
+def tones() -> None:
+    """Import, find, show, publish, suspend and retire tones."""
 
 
-def read_all(
-    paths: Sequence[Path], database: LocalDatabase, settings: Settings
-) -> tuple[list[Edition], list[str]]:
-    """Return the editions of the files that can be used, and the errors of those that cannot."""
-    known = {tone.code: tone for tone in database.run_now(all_tones)}
-    found: list[Edition] = []
-    errors: list[str] = []
-    for path in paths:
-        try:
-            text = path.read_text("utf-8-sig")
-            found += read_directory(text, str(path), known, zone(settings)).editions
-        except BadDirectory as bad:
-            errors += bad.errors
-        except (OSError, UnicodeDecodeError) as error:
-            errors.append(f"{path}:1:1: cannot be read: {error}")
-    return found, errors
-
-
-@directories.command("check")
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
-@config_option
-def check(files: tuple[Path, ...], config: Path | None) -> None:
-    """Check branches' files (default: all) and say what is wrong with them.
-
-    Example: toneline directories check config/directories/yangzhou.yaml
-    """
-    settings = settings_of(config)
-    paths = list(files) or sorted(Places.of(settings).directories.glob("*.yaml"))
-    with database_of(settings) as database:
-        found, errors = read_all(paths, database, settings)
-    if errors:
-        raise Refused("\n".join(errors))
-    click.echo(f"{len(paths)} files with {len(found)} editions: all good")
-
-
-@directories.command("publish")
-@config_option
-def publish(config: Path | None) -> None:
-    """Publish what is new in the branches' files; a running line has it within a second.
-
-    A file with an error changes nothing, and the others are published all the same.
-
-    Example: toneline directories publish
-    """
-    settings = settings_of(config)
-    with database_of(settings) as database:
-        published, errors = publish_all(database, settings)
-    click.echo(f"{published} new editions published")
-    if errors:
-        raise Refused("\n".join(errors))
-
-
-@directories.command("show")
-@click.argument("branch", type=click.Choice([PROVINCE, *BRANCHES]))
-@click.option("--at", help="The time to show it for (default: now).")
+@tones.command("import")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option(
+    "--audio",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="The folder that the column `audio` counts from (default: the file's own).",
+)
+@click.option("--draft", is_flag=True, help="New tones are drafts until `tones publish`.")
 @config_option
 @json_option
-def show_directory(branch: str, at: str | None, config: Path | None, as_json: bool) -> None:
-    """Show the ten songs of BRANCH as callers hear them.
+def import_tones(
+    file: Path, audio: Path | None, draft: bool, config: Path | None, as_json: bool
+) -> None:
+    """Import a catalogue: all rows of FILE or none.
 
-    Example: toneline directories show yangzhou --at 2027-02-06T00:00
+    Recordings may be mp3, wav, flac, m4a and whatever else ffmpeg knows. One that did not change
+    since is left alone, so an import that was interrupted goes on where it stopped. A row without a
+    code gets the next free one.
+
+    Example: toneline tones import catalogue.csv --audio recordings/
+    """
+    # There is a process for each core; threads of numpy's would only be in each other's way (five
+    # times the processor time, measured). It reads this when it is imported, which is now.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # a second to import, and of no use to the other commands
+    from toneline.imports import (  # noqa: PLC0415
+        Batch,
+        Imported,
+        Interrupted,
+        Unsettled,
+        import_catalogue,
+    )
+
+    settings = settings_of(config)
+    try:
+        batch = Batch.of(file, audio, as_draft=draft)
+        recordings = sum(bool(row.audio) for row in batch.rows)
+        with database_of(settings) as database, _progress(recordings, as_json) as advance:
+            imported: Imported = import_catalogue(batch, settings, database, now(), advance)
+    except BadCatalogue as bad:
+        raise Refused("\n".join(bad.errors)) from bad
+    except (Interrupted, Unsettled) as error:
+        raise Refused(str(error)) from error
+    if as_json:
+        codes = [{"line": row.line, "code": row.code, "title": row.title} for row in imported.given]
+        emit(
+            {
+                "imported": len(imported.planned),
+                "changed": imported.changed,
+                "codes": codes,
+                "suspended": imported.suspended,
+                "unspoken_titles": imported.unspoken,
+            }
+        )
+        return
+    count = len(imported.planned)
+    click.echo(f"{count} tones imported, {imported.changed} of them new or changed")
+    for row in imported.given:
+        click.echo(f"{row.code} is the code of {row.title} (line {row.line})")
+    if imported.suspended:
+        click.echo(f"still suspended: {' '.join(imported.suspended)}")
+    if imported.unspoken:
+        click.echo(f"titles read as their codes: {imported.unspoken} ({imported.why})")
+
+
+@contextmanager
+def _progress(length: int, as_json: bool) -> Iterator[Callable[[], None]]:
+    """Yield what moves a bar on standard error, if somebody is there to see it."""
+    if as_json or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    with click.progressbar(length=length, label="importing", file=sys.stderr) as bar:
+        yield lambda: bar.update(1)
+
+
+def shown(tone: Tone, sounds: Path) -> dict[str, Any]:
+    """Return a tone as `tones show --json` prints it."""
+    return {
+        "code": tone.code,
+        "title": tone.title,
+        "artist": tone.artist,
+        "sp": tone.sp,
+        "style": tone.style,
+        "prices": {
+            "visitor": tone.prices.visitor,
+            "member": tone.prices.member,
+            "senior": tone.prices.senior,
+        },
+        "licence_until": tone.licence_until,
+        "state": tone.state,
+        "reason": tone.reason,
+        "retired_at": tone.retired_at,
+        "sound": str(sounds / tone.sound),
+        "duration_ms": tone.duration_ms,
+    }
+
+
+def tone_line(tone: Tone) -> str:
+    """Return a tone as lists in the terminal show it."""
+    prices = "/".join(f"{fen / 100:g}" for fen in (
+        tone.prices.visitor, tone.prices.member, tone.prices.senior
+    ))  # fmt: skip
+    until = f", until {tone.licence_until}" if tone.licence_until else ""
+    why = f": {tone.reason}" if tone.reason else ""
+    state = "" if tone.state == PUBLISHED else f" [{tone.state}{why}]"
+    return f"{tone.code}  {tone.title}  {tone.artist}  {tone.style}  {prices} yuan{until}{state}"
+
+
+@tones.command("find")
+@click.argument("words")
+@config_option
+@json_option
+def find(words: str, config: Path | None, as_json: bool) -> None:
+    """List the tones that have all WORDS in code, title or artist, the likeliest first.
+
+    A word may be pinyin, in full or by initials from any character on; a style is found last. ""
+    lists all.
+
+    Example: toneline tones find mlh
     """
     settings = settings_of(config)
-    moment = instant(at, zone(settings), now())
-    places = Places.of(settings)
     with database_of(settings) as database:
-        contents = database.run_now(read_contents)
-    branches = read_branches(places.branches.read_text("utf-8"), str(places.branches))
-    directory = Snapshot(contents, branches, zone(settings)).directory(branch, moment)
-    edition = next(
-        (one for one in contents.editions if one.edition_id == directory.edition_id), None
-    )
-    if not as_json:
-        for slot, tone in enumerate(directory.tones, start=1):
-            click.echo(f"{slot:2}  {tone_line(tone)}")
+        found = database.run_now(find_tones, words)
+    if as_json:
+        emit([shown(tone, Places.of(settings).sounds) for tone in found])
         return
-    emit(
-        {
-            "branch": branch,
-            "edition": directory.edition_id,
-            "from": _local(edition.valid_from, settings) if edition else None,
-            "songs": [
-                {
-                    "slot": slot,
-                    "code": tone.code,
-                    "title": tone.title,
-                    "source": "file" if edition and tone.code in edition.songs else "reserve",
-                }
-                for slot, tone in enumerate(directory.tones, start=1)
-            ],
-        }
-    )
+    for tone in found:
+        click.echo(tone_line(tone))
 
 
-def _local(at: datetime, settings: Settings) -> str:
-    return at.astimezone(zone(settings)).isoformat()
+@tones.command("show")
+@click.argument("code")
+@config_option
+@json_option
+def show(code: str, config: Path | None, as_json: bool) -> None:
+    """Show one tone.
+
+    Example: toneline tones show 1029
+    """
+    settings = settings_of(config)
+    with database_of(settings) as database:
+        tone = database.run_now(find_tone, code)
+    if tone is None:
+        raise Refused(f"tone {code} is not in the catalogue")
+    document = shown(tone, Places.of(settings).sounds)
+    if as_json:
+        emit(document)
+        return
+    click.echo(tone_line(tone))
+    click.echo(f"      {document['sound']}.wav  {tone.duration_ms / 1000:.1f} s")
 
 
-def publish_all(database: LocalDatabase, settings: Settings) -> tuple[int, list[str]]:
-    """Publish every new edition of the branches' files; return how many, and the errors."""
-    places = Places.of(settings)
-    found, errors = read_all(sorted(places.directories.glob("*.yaml")), database, settings)
-    return database.run_now(editions.publish_editions, found, "files", now()), errors
+@tones.command("publish")
+@click.argument("code")
+@config_option
+def publish(code: str, config: Path | None) -> None:
+    """Let callers hear and order a draft.
+
+    Example: toneline tones publish 1029
+    """
+    _move(code, "publish", config)
+
+
+@tones.command("suspend")
+@click.argument("code")
+@click.option("--reason", required=True, help="Why, for whoever looks at it later.")
+@config_option
+def suspend(code: str, reason: str, config: Path | None) -> None:
+    """Stop a tone's previews and sales for a while; who has it keeps it.
+
+    Example: toneline tones suspend 1029 --reason "rights are disputed"
+    """
+    if not 0 < len(reason) <= LONGEST_REASON or not reason.isprintable():
+        raise Refused(f"the reason is one line of 1 to {LONGEST_REASON} characters")
+    _move(code, "suspend", config, reason)
+
+
+@tones.command("resume")
+@click.argument("code")
+@config_option
+def resume(code: str, config: Path | None) -> None:
+    """End a tone's suspension.
+
+    Example: toneline tones resume 1029
+    """
+    _move(code, "resume", config)
+
+
+@tones.command("retire")
+@click.argument("code")
+@config_option
+def retire(code: str, config: Path | None) -> None:
+    """Take a tone out of the catalogue; who has it keeps it.
+
+    Its code goes to no other song for 90 days. Importing the same song again brings it back.
+
+    Example: toneline tones retire 1029
+    """
+    _move(code, "retire", config)
+
+
+def _move(code: str, verb: str, config: Path | None, reason: str | None = None) -> None:
+    with database_of(settings_of(config)) as database:
+        refused = database.run_now(move_tone, code, verb, now(), reason)
+    if refused:
+        raise Refused(refused)
+    click.echo(f"tone {code} is {MOVES[verb].done}")
+
+
+@tones.command("codes")
+@click.option("--free", default=10, type=click.IntRange(1, 10_000), help="How many (default: 10).")
+@config_option
+@json_option
+def codes(free: int, config: Path | None, as_json: bool) -> None:
+    """Print the next free codes, in the order in which imports give them out.
+
+    Example: toneline tones codes --free 20
+    """
+    with database_of(settings_of(config)) as database:
+        found = free_codes(database.run_now(all_tones), now(), free)
+    if as_json:
+        emit(found)
+        return
+    for code in found:
+        click.echo(code)

@@ -10,7 +10,8 @@ import click
 
 from config.settings import zone
 from toneline.addresses import client_address
-from toneline.catalogue_commands import directories
+from toneline.calendar_commands import holidays, licences
+from toneline.catalogue_commands import tones
 from toneline.command import (
     Refused,
     config_option,
@@ -19,8 +20,8 @@ from toneline.command import (
     number,
     settings_of,
 )
+from toneline.directory_commands import directories
 from toneline.records_commands import orders, subscribers, trace
-from toneline.tone_commands import tones
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -206,5 +207,7 @@ def doctor(config: Path | None, as_json: bool) -> None:
     sys.exit(0 if all(finding.well for finding in findings) else 1)
 
 
+directories.add_command(holidays)
+tones.add_command(licences)
 for command in (tones, directories, subscribers, orders, trace):
     main.add_command(command)

@@ -7,13 +7,16 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from audio.prompts import absent
+from catalog import licences, preparation
+from catalog.publishing import directory_files
 from catalog.snapshot import Contents, read_contents
-from config.settings import Settings, service_senders
+from config.settings import Settings, service_senders, zone
 from ivr.ami import AmiAccess, AmiError, Session
 from ivr.prompts import PromptBookInvalid
 from ordering import outbox
@@ -21,8 +24,8 @@ from ordering.texts import BadTexts
 from store.database import LocalDatabase
 from store.engine import engine_for
 from store.migrations import HEAD, current
-from toneline.catalogue_commands import read_all
 from toneline.command import emit
+from toneline.directory_commands import check_all
 from toneline.places import ROOT, Places
 from toneline.prepare import read_prompts, read_texts
 
@@ -96,6 +99,7 @@ def _database(settings: Settings, places: Places) -> Iterator[Finding]:
                 database = LocalDatabase(engine)
                 yield from _catalogue(settings, places, database)
                 yield from _outbox(database)
+                yield from _calendar(settings, database)
         finally:
             engine.dispose()
     except Exception as error:  # whatever a driver raises is the finding
@@ -114,14 +118,29 @@ def _catalogue(settings: Settings, places: Places, database: LocalDatabase) -> I
         + "".join(f", {tone.code}" for tone in silent[:5]),
         "toneline tones import CATALOGUE.csv --audio FOLDER",
     )
-    files = sorted(places.directories.glob("*.yaml"))
-    found, errors = read_all(files, database, settings)
+    files = directory_files(places.directories)
+    editions, errors = check_all(files, database, settings)
     yield Finding(
         "directories",
         not errors,
-        errors[0] if errors else f"{len(files)} files, {len(found)} editions",
+        errors[0] if errors else f"{len(files)} files, {editions} editions",
         "correct the file; `toneline directories check` shows every error",
     )
+
+
+def _calendar(settings: Settings, database: LocalDatabase) -> Iterator[Finding]:
+    """Say what nears: it is no fault of the line's, so all of it is well."""
+    at, timezone = datetime.now(UTC), zone(settings)
+    near = max(preparation.STEPS)
+    for one in database.run_now(preparation.preparations, at, near, timezone):
+        missing = ", ".join(one.missing) or "none"
+        detail = f"{one.holiday.title} in {one.days_left} days; without an edition: {missing}"
+        yield Finding(f"holiday {one.holiday.name}", True, detail)
+    soon = max(licences.STEPS)
+    ending = database.run_now(licences.ending, at, soon, timezone)
+    heard = [one.code for one in ending if one.directories]
+    detail = f"{len(ending)} end within {soon} days, {len(heard)} of them in current lists"
+    yield Finding("licences", True, detail + "".join(f", {code}" for code in heard[:5]))
 
 
 def _outbox(database: LocalDatabase) -> Iterator[Finding]:

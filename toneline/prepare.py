@@ -23,8 +23,8 @@ from smpp.smsc_rules import PLAIN, BadScript, Script, read_script
 from store.database import LocalDatabase
 from store.engine import StoreError, engine_for
 from store.migrations import upgrade
-from toneline.catalogue_commands import publish_all
 from toneline.demo import SAMPLE_SP, prepare_sample
+from toneline.directory_commands import publish_all
 from toneline.places import Places
 from toneline.smscs import BadSmsc
 from toneline.smscs import check as check_smscs
@@ -67,8 +67,13 @@ class Prepared:
     script: Script
 
 
-def prepare(settings: Settings, progress: Callable[[str], None]) -> Prepared:
+def prepare(
+    settings: Settings, progress: Callable[[str], None], *, publishes: bool = True
+) -> Prepared:
     """Return what the services need; the database is migrated and every sound is in its place.
+
+    Where this process `publishes`, so are the branches' files: the first call hears them. Which of
+    them are refused, and why, is told by the service that watches them.
 
     An embedded database without a single tone is given the sample catalogue: a first run has
     something to sing.
@@ -81,7 +86,7 @@ def prepare(settings: Settings, progress: Callable[[str], None]) -> Prepared:
     prompts = _checked(errors, lambda: read_prompts(places))
     texts = _checked(errors, lambda: read_texts(places, settings.sms.signature))
     branches = _checked(errors, lambda: _read_branches(places.branches))
-    contents = _checked(errors, lambda: _read_catalogue(settings, places, progress))
+    contents = _checked(errors, lambda: _read_catalogue(settings, places, progress, publishes))
     _checked(errors, lambda: check_smscs(settings.smsc))
     script = _checked(errors, lambda: simulator_script(settings.simulator.script))
     if prompts is not None:
@@ -134,16 +139,15 @@ def _install_prompts(places: Places, prompts: PromptBook) -> None:
 
 
 def _read_catalogue(
-    settings: Settings, places: Places, progress: Callable[[str], None]
+    settings: Settings, places: Places, progress: Callable[[str], None], publishes: bool
 ) -> Contents:
     upgrade(places.database_url)
     database = LocalDatabase(engine_for(places.database_url))
     try:
         if not settings.database.url:
             _sing_something(database, places, progress)
-        _, errors = publish_all(database, settings)
-        for error in errors:
-            log.error("directory_refused", error=error)
+        if publishes:
+            publish_all(database, settings)
         return database.run_now(read_contents)
     finally:
         database.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -160,6 +161,8 @@ def trace(
 ) -> None:
     """Show everything that happened to a number, in order of time.
 
+    Sounds heard, keys, consents with every prompt's checksum: --json has them whole.
+
     Example: toneline trace 13905250001 --since 2026-11-22
     """
     settings = settings_of(config)
@@ -173,5 +176,13 @@ def trace(
         return
     for happening in happenings:
         at = happening.at.astimezone(timezone)
-        detail = "  ".join(f"{key}={value}" for key, value in happening.detail.items() if value)
-        click.echo(f"{at:%Y-%m-%d %H:%M:%S.%f}  {happening.kind:12}  {detail}")
+        click.echo(f"{at:%Y-%m-%d %H:%M:%S.%f}  {happening.kind:12}  {_words(happening.detail)}")
+
+
+def _words(detail: Mapping[str, Any]) -> str:
+    """Return a happening's detail on one line: of a consent the words, its proof is in --json."""
+    plain = {
+        key: value.get("text", "") if isinstance(value, Mapping) else value
+        for key, value in detail.items()
+    }
+    return "  ".join(f"{key}={value}" for key, value in plain.items() if value)

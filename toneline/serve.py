@@ -32,7 +32,11 @@ def serve(settings: Settings, chosen: Sequence[str]) -> int:
     """Run the chosen services until a signal; return the process' status."""
     configure_logs(settings.log.level, settings.log.format)
     try:
-        prepared = prepare(settings, lambda said: log.info("preparing", step=said))
+        prepared = prepare(
+            settings,
+            lambda said: log.info("preparing", step=said),
+            publishes=settings.paths.publish and "scheduler" in chosen,
+        )
     except CannotStart as refused:
         return _refuse(refused.errors)
     reactor = _reactor()

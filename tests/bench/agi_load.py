@@ -23,7 +23,7 @@ import resource
 import selectors
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -250,7 +250,7 @@ def answer_to(command: str, key: str | None) -> bytes:
     return b"200 result=0\n"
 
 
-def percentiles_ms(seconds: list[float]) -> dict[str, float]:
+def percentiles_ms(seconds: Sequence[float]) -> dict[str, float]:
     """Median, 95th and 99th percentile and longest of ``seconds``, in milliseconds."""
     if not seconds:
         return {}

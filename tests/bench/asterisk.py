@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 
 from tests.bench.agi_load import percentiles_ms
-from tests.bench.callers import Callers, Crowd
 from tests.bench.facts import CpuWatch
 from tests.bench.ledger import Ledger
 from tests.system.asterisk import Asterisk
 from tests.system.hearing import Library, read_library, recognise
 from tests.system.line import Line
+from tests.system.load import Load
 from tests.system.rtp import LINEAR, PCMA, Packet
 from tests.system.sip import Call
 
@@ -116,20 +116,34 @@ class _Scene:
     def _run(self, dialled: str, rate: int, seconds: float, keys: int) -> dict[str, Any]:
         self._wait_until_idle()
         first = next(self._callers)
-        callers = Callers(dialled, first, rate, seconds, self._hold_s)
         pids = {
             "asterisk": self._asterisk.pid,
             "line": self._line.pid,
             "store": self._line.store_pid(),
         }
-        with Crowd(self._asterisk, callers) as crowd:
-            with CpuWatch(pids | {"sipp": crowd.pid}, time.monotonic) as cpu:
+        load = Load(
+            self._asterisk,
+            dialled,
+            rate=rate,
+            seconds=seconds,
+            hold_s=self._hold_s,
+            first_caller=first,
+        )
+        with load:
+            with CpuWatch(pids | {"sipp": load.pid}, time.monotonic) as cpu:
                 listened = self._listen(dialled, seconds, keys)
-            report: dict[str, Any] = crowd.report()
-        report |= {"cpu_percent": cpu.percent()} | self._heard(listened)
+            counted = load.report()
+        report: dict[str, Any] = {
+            "calls": counted.calls,
+            "failed": counted.failed,
+            "retransmissions": counted.retransmissions,
+            "invite_to_answer_ms": percentiles_ms(counted.answers_s),
+            "cpu_percent": cpu.percent(),
+            **self._heard(listened),
+        }
         if dialled == DIALLED:
             report["settled_s"] = self._ledger.settle()
-            report["stored"] = asdict(self._ledger.stored(first, callers.calls))
+            report["stored"] = asdict(self._ledger.stored(first, counted.calls))
         return report
 
     def _wait_until_idle(self) -> None:

@@ -6,9 +6,15 @@ import queue
 from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
 WAIT_S = 20.0
+
+
+def at_once() -> Deferred[None]:
+    """Rest for no time at all."""
+    return succeed(None)
 
 
 class ThreadedClock(Clock):

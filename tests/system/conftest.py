@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.machine import one_at_a_time
 from tests.system.asterisk_tree import TreeUnavailable, find_tree
 from tests.system.line import Line
 from tests.system.scene import Scene, scene
@@ -14,8 +16,20 @@ from tests.system.scene import Scene, scene
 
 @pytest.fixture(scope="session")
 def prepared_sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sounds folder that a line's first start makes; later lines share it."""
-    with Line(tmp_path_factory.mktemp("first") / "line") as line:
+    """The sounds folder that a line's first start makes; later lines share it.
+
+    So do the processes of one run: each has a folder of its own beside those of the others.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return _prepare(tmp_path_factory.mktemp("first") / "line")
+    everybody = tmp_path_factory.getbasetemp().parent
+    with one_at_a_time(everybody / "first.lock"):
+        done = everybody / "first" / "var" / "sounds"
+        return done if done.exists() else _prepare(everybody / "first")
+
+
+def _prepare(folder: Path) -> Path:
+    with Line(folder) as line:
         return line.sounds
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.system.asterisk import Asterisk
 
 SCENARIO = Path(__file__).parent / "scenarios" / "load.xml"
 GRACE_S = 60
+FIRST_CALLER = 13_700_000_000
 
 
 class LoadFailed(Exception):
@@ -21,44 +23,54 @@ class LoadFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """Counts of calls; the mean time from INVITE to answer in milliseconds."""
+    """Counts of calls, and the seconds from each INVITE to its answer."""
 
     calls: int
     succeeded: int
     failed: int
     retransmissions: int
-    answer_mean_ms: float
+    answers_s: tuple[float, ...] = ()
 
 
 class Load:
     """SIPp placing ``rate`` calls a second for ``seconds``, each held ``hold_s``, then hanging up.
 
-    Start it, do something beside it, and ask for the ``report``, which waits for its end.
+    Each call has a number of its own, from ``first_caller`` on. Start it, do something beside it,
+    and ask for the ``report``, which waits for its end.
     """
 
     def __init__(
-        self, asterisk: Asterisk, dialled: str, *, rate: int, seconds: float, hold_s: float
+        self,
+        asterisk: Asterisk,
+        dialled: str,
+        *,
+        rate: int,
+        seconds: float,
+        hold_s: float,
+        first_caller: int = FIRST_CALLER,
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="load-")
-        self._calls = round(rate * seconds)
         self._timeout_s = seconds + hold_s + GRACE_S
-        frame = Path(self._folder.name, "frame.alaw")
-        frame.write_bytes(rtp.SILENCE[rtp.PCMA])
+        folder = Path(self._folder.name)
+        (folder / "frame.alaw").write_bytes(rtp.SILENCE[rtp.PCMA])
+        numbers = range(first_caller, first_caller + round(rate * seconds))
+        (folder / "callers.csv").write_text("SEQUENTIAL\n" + "\n".join(map(str, numbers)) + "\n")
+        calls = str(len(numbers))
         host, port = asterisk.sip_address
         self._sipp = subprocess.Popen(
             [
                 *("setpriv", "--pdeathsig", "KILL"),
                 *asterisk.tree.command("usr/bin/sipp", f"{host}:{port}"),
-                *("-sf", str(SCENARIO), "-s", dialled, "-i", "127.0.0.1"),
-                *("-r", str(rate), "-m", str(self._calls), "-l", str(self._calls)),
-                *("-d", str(round(hold_s * 1000)), "-key", "frame", str(frame)),
+                *("-sf", str(SCENARIO), "-inf", "callers.csv", "-s", dialled, "-i", "127.0.0.1"),
+                *("-r", str(rate), "-m", calls, "-l", calls, "-d", str(round(hold_s * 1000))),
+                *("-key", "frame", str(folder / "frame.alaw")),
                 *("-timeout", f"{self._timeout_s:.0f}s", "-max_invite_retrans", "3"),
                 *("-recv_timeout", "20000", "-nostdin", "-buff_size", "4194304"),
                 *("-min_rtp_port", "33000", "-max_rtp_port", "60999"),
                 *("-trace_stat", "-stf", "statistics.csv", "-fd", "1"),
-                *("-trace_err", "-error_file", "errors"),
+                *("-trace_rtt", "-rtt_freq", "1", "-trace_err", "-error_file", "errors"),
             ],
-            cwd=self._folder.name,
+            cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -83,10 +95,12 @@ class Load:
             self._sipp.wait(self._timeout_s)
         except subprocess.TimeoutExpired as error:
             raise LoadFailed(f"calls did not end in {self._timeout_s:g} s") from error
-        statistics = Path(self._folder.name, "statistics.csv")
+        folder = Path(self._folder.name)
+        statistics = folder / "statistics.csv"
         if not statistics.exists() or self._sipp.returncode not in (0, 1):
             raise LoadFailed(f"SIPp ended with {self._sipp.returncode}: {self.errors()}")
-        return read_statistics(statistics.read_text(encoding="utf-8"))
+        times = [path.read_text(encoding="utf-8") for path in folder.glob("*_rtt.csv")]
+        return read_statistics(statistics.read_text(encoding="utf-8"), times)
 
     def errors(self) -> str:
         """What SIPp complained of, cut to 2000 characters."""
@@ -94,19 +108,20 @@ class Load:
         return path.read_text(errors="replace")[:2000] if path.exists() else ""
 
 
-def read_statistics(text: str) -> LoadReport:
-    """The last line of SIPp's statistics file (semicolons, ``(C)`` is cumulative)."""
+def read_statistics(text: str, response_times: Iterable[str] = ()) -> LoadReport:
+    """The last line of SIPp's statistics file (semicolons, ``(C)`` is cumulative).
+
+    ``response_times``: its files of those, a line a call.
+    """
     *_, last = csv.DictReader(text.splitlines(), delimiter=";")
     return LoadReport(
         calls=int(last["TotalCallCreated"]),
         succeeded=int(last["SuccessfulCall(C)"]),
         failed=int(last["FailedCall(C)"]),
         retransmissions=int(last["Retransmissions(C)"]),
-        answer_mean_ms=_milliseconds(last["ResponseTimeanswer(C)"]),
+        answers_s=tuple(
+            float(row["response_time_ms"]) / 1000
+            for times in response_times
+            for row in csv.DictReader(times.splitlines(), delimiter=";")
+        ),
     )
-
-
-def _milliseconds(clock: str) -> float:
-    """``00:00:00:012345`` (hours, minutes, seconds, microseconds) in milliseconds."""
-    hours, minutes, seconds, microseconds = (int(part) for part in clock.split(":"))
-    return (hours * 3600 + minutes * 60 + seconds) * 1000 + microseconds / 1000

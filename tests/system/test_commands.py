@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +18,14 @@ import pytest
 from audio.formats import RATE_HZ, from_samples, to_wav
 from catalog.tones import COLUMNS
 from ivr import phone
+from scheduler.timetable import appointments
 from tests.system.line import Line
 
 ROOT = Path(__file__).parents[2]
 HEADER = ",".join(COLUMNS) + "\n"
+CALENDAR = {
+    appointment.name for appointment in appointments(timezone="Asia/Shanghai", retention_days=180)
+}
 
 
 @pytest.fixture(scope="module")
@@ -186,6 +192,16 @@ def test_directories_are_checked_and_shown(line: Line, tmp_path: Path) -> None:
     assert shown["branch"] == "yangzhou"
     assert [song["slot"] for song in shown["songs"]] == list(range(1, 11))
     assert len(said(line, "directories", "show", "jiangsu").splitlines()) == 10
+
+
+def test_the_calendar_is_kept_by_a_running_line_and_listed(line: Line) -> None:
+    holidays = json.loads(said(line, "directories", "holidays", "--days", "366", "--json"))
+    assert {"new_year", "spring_festival"} <= {holiday["name"] for holiday in holidays}
+    assert json.loads(said(line, "tones", "licences", "--json")) == []
+    with closing(sqlite3.connect(line.folder / "var" / "toneline.db")) as database:
+        jobs = database.execute("SELECT job FROM job_run WHERE told_at IS NOT NULL").fetchall()
+    assert {name for (name,) in jobs} == CALENDAR
+    assert line.health()["services"]["scheduler"]["detail"].endswith(" 0 failures")
 
 
 def test_the_doctor_finds_a_prepared_line_well(line: Line) -> None:

@@ -1,122 +1,177 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from random import Random
+from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.directories import (
-    BadDirectory,
-    Edition,
-    all_editions,
-    current_edition,
-    publish_editions,
-    read_directory,
-)
-from store.database import LocalDatabase
-from tests.fakes.catalogue import CODES, SHANGHAI, a_tone, some_tones
+from catalog.directories import LAST_GOOD, Edition, Resolved, current_edition, resolve
+from tests.fakes.catalogue import CODES, a_snapshot, a_tone, some_tones
 
-TONES = {tone.code: tone for tone in some_tones()} | {"2005": a_tone("2005", state="retired")}
-TEN = ", ".join(CODES[:10])
-GOOD = f"""\
-# 扬州分公司
-branch: yangzhou
-contact: "13905250000"
-editions:
-  - from: 2026-11-23
-    songs: [{TEN}]
-    reserve: [1108]
-  - from: 2027-02-06T00:00
-    to: 2027-02-13
-    kind: holiday
-    songs: [{TEN}]
-"""
+MONDAY = datetime(2026, 11, 22, 16, tzinfo=UTC)
+WEEK = timedelta(days=7)
 
 
-def errors_of(text: str) -> tuple[str, ...]:
-    with pytest.raises(BadDirectory) as refused:
-        read_directory(text, "y.yaml", TONES, SHANGHAI)
-    return refused.value.errors
-
-
-def test_a_branchs_file_gives_its_editions_at_local_midnight() -> None:
-    file = read_directory(GOOD, "y.yaml", TONES, SHANGHAI)
-    assert (file.owner, file.contact) == ("yangzhou", "13905250000")
-    regular, holiday = file.editions
-    assert regular.valid_from == datetime(2026, 11, 22, 16, tzinfo=UTC)
-    assert regular.songs == CODES[:10]
-    assert regular.reserve == ("1108",)
-    assert holiday.kind == "holiday"
-    assert holiday.valid_to == datetime(2027, 2, 12, 16, tzinfo=UTC)
-
-
-def test_a_wrong_song_is_named_with_line_and_column() -> None:
-    assert errors_of(GOOD.replace("1041", "1999", 1)) == (
-        "y.yaml:6:37: tone 1999 is not in the catalogue",
+def edition(
+    number: int = 1,
+    kind: str = "regular",
+    begins: datetime = MONDAY,
+    ends: datetime | None = None,
+    songs: tuple[str, ...] = CODES[:10],
+    **said: Any,
+) -> Edition:
+    return Edition(
+        "yangzhou", kind, begins, ends, songs, (), number, ("file",) * len(songs), **said
     )
 
 
-@pytest.mark.parametrize(
-    ("wrong", "right", "said"),
-    [
-        ("branch: yangzhou", "branch: mars", "y.yaml:2:9: there is no branch 'mars'"),
-        ("branch: yangzhou\n", "", "y.yaml:1:1: the file begins with"),
-        ("1041", "1032", "tone 1032 stands here twice"),
-        ("1041", "2005", "tone 2005 was taken out of the catalogue"),
-        (", 1093]", "]", "9 songs; a directory has exactly 10"),
-        ("2026-11-23", "Montag", "`from:` is a date such as"),
-        ("kind: holiday", "kind: party", "the kind is regular, holiday or emergency"),
-        ("    to: 2027-02-13\n", "", "a holiday edition needs `to:`"),
-        ("2027-02-13", "2027-02-01", "`to:` is not later than `from:`"),
-        ("reserve: [1108]", "reserve: 1108", "`reserve:` is a list such as"),
-        ("contact:", "kontakt:", "`kontakt` is not known here"),
-        ('"13905250000"', "13905250000", "the contact's number stands between quotes"),
-        ("  - from: 2026-11-23", "\t- from: 2026-11-23", "y.yaml:5:1: "),
-    ],
-)
-def test_what_a_clerk_got_wrong_is_said_in_a_sentence(wrong: str, right: str, said: str) -> None:
-    assert any(said in error for error in errors_of(GOOD.replace(wrong, right, 1)))
+def chosen(editions: Sequence[Edition], at: datetime) -> int:
+    found = current_edition(editions, at)
+    return 0 if found is None else found.edition_id
 
 
-@pytest.mark.parametrize(
-    "text", ["", "- 1\n- 2\n", "branch: yangzhou\n", "branch: yangzhou\neditions: [1]\n"]
-)
-def test_a_file_of_another_shape_is_refused(text: str) -> None:
-    assert errors_of(text)
+def test_an_edition_holds_from_its_beginning_to_just_before_its_end() -> None:
+    held = edition(ends=MONDAY + WEEK)
+    moment = timedelta(microseconds=1)
+    assert [held.holds(at) for at in (MONDAY - moment, MONDAY, MONDAY + WEEK - moment)] == [
+        False, True, True,
+    ]  # fmt: skip
+    assert not held.holds(MONDAY + WEEK)
 
 
-def test_only_a_new_edition_is_published(database: LocalDatabase) -> None:
-    editions = read_directory(GOOD, "y.yaml", TONES, SHANGHAI).editions
-    now = datetime(2026, 11, 20, tzinfo=UTC)
-    assert database.run_now(publish_editions, editions, "files", now) == 2
-    assert database.run_now(publish_editions, editions, "files", now) == 0
-    stored = database.run_now(all_editions)
-    assert [edition.songs for edition in stored] == [edition.songs for edition in editions]
-    assert stored[0].reserve == ("1108",)
-    assert [edition.checksum for edition in stored] == [edition.checksum for edition in editions]
+def test_an_emergency_goes_before_a_holiday_and_a_holiday_before_the_week() -> None:
+    later = MONDAY + WEEK
+    week = edition(1, begins=MONDAY + timedelta(days=2))
+    holiday = edition(2, "holiday", MONDAY, later)
+    emergency = edition(3, "emergency", MONDAY, MONDAY + timedelta(days=1))
+    editions = (week, holiday, emergency)
+    assert chosen(editions, MONDAY) == 3
+    assert chosen(editions, MONDAY + timedelta(days=3)) == 2
+    assert chosen(editions, later) == 1
+
+
+def test_nothing_is_heard_before_it_has_been_published() -> None:
+    old = edition(1, begins=MONDAY - WEEK)
+    late = edition(2, published_at=MONDAY + timedelta(hours=9))
+    assert chosen((old, late), MONDAY + timedelta(hours=8)) == 1
+    assert chosen((old, late), MONDAY + timedelta(hours=9)) == 2
+
+
+def test_the_correction_of_a_file_goes_before_what_the_chart_made_of_it() -> None:
+    filled = edition(2, begins=MONDAY, said_from=MONDAY - WEEK, said_at=MONDAY - WEEK)
+    corrected = edition(3, begins=MONDAY - WEEK, said_at=MONDAY + timedelta(days=1))
+    assert chosen((filled, corrected), MONDAY + timedelta(days=2)) == 3
+
+
+def heard(*editions: Edition, at: datetime = MONDAY, owner: str = "yangzhou") -> Resolved:
+    by_owner: dict[str, list[Edition]] = {}
+    for one in editions:
+        by_owner.setdefault(one.owner, []).append(one)
+    return resolve(owner, by_owner, at, lambda code: code in CODES, CODES)
+
+
+def test_a_branch_keeps_its_last_good_edition_for_thirty_days() -> None:
+    mine = edition(1, ends=MONDAY, begins=MONDAY - WEEK)
+    province = Edition("jiangsu", "regular", MONDAY - WEEK, None, CODES[3:13], (), 2)
+    assert heard(mine, province).edition_id == 1
+    assert heard(mine, province, at=MONDAY + LAST_GOOD - timedelta(seconds=1)).edition_id == 1
+    assert heard(mine, province, at=MONDAY + LAST_GOOD).edition_id == 2
+
+
+def test_a_holiday_that_is_over_is_not_kept() -> None:
+    holiday = edition(1, "holiday", MONDAY - WEEK, MONDAY)
+    assert heard(holiday).edition_id == 0
+
+
+def test_without_any_edition_the_catalogue_is_heard() -> None:
+    songs = heard().songs
+    assert [song.code for song in songs] == list(CODES[:10])
+    assert {song.source for song in songs} == {"reserve"}
+
+
+def test_each_slot_tells_its_true_source() -> None:
+    mine = Edition(
+        "yangzhou", "regular", MONDAY, None, (*CODES[:8], "9999", CODES[8]), (CODES[12],), 1,
+        ("file",) * 7 + ("chart", "file", "chart"),
+    )  # fmt: skip
+    songs = heard(mine).songs
+    assert [song.source for song in songs] == ["file"] * 7 + ["chart", "reserve", "chart"]
+    assert songs[8].code == CODES[12]
 
 
 instants = st.datetimes(datetime(2026, 1, 1), datetime(2028, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  hypothesis wants naive bounds
+unknown = st.sampled_from((*CODES, "9994", "9988"))
 
 
 @st.composite
-def an_edition(draw: st.DrawFn, number: int = 0) -> Edition:
+def an_edition(draw: st.DrawFn) -> Edition:
     start, end = sorted([draw(instants), draw(instants)])
     kind = draw(st.sampled_from(["regular", "holiday", "emergency"]))
-    return Edition("yangzhou", kind, start, end, CODES[:10], (), draw(st.integers(1, 1000)))
+    songs = draw(st.lists(unknown, max_size=10, unique=True))
+    reserve = draw(st.lists(unknown, max_size=3, unique=True))
+    return Edition(
+        owner=draw(st.sampled_from(["yangzhou", "jiangsu"])),
+        kind=kind,
+        valid_from=start,
+        valid_to=draw(st.sampled_from([end, None])) if kind == "regular" else end,
+        songs=tuple(songs),
+        reserve=tuple(reserve),
+        edition_id=draw(st.integers(1, 1000)),
+        sources=("file",) * len(songs),
+        said_at=draw(instants),
+        published_at=draw(st.sampled_from([datetime(2026, 1, 1, tzinfo=UTC), start])),
+        checksum=draw(st.text("0123456789abcdef", min_size=4, max_size=4)),
+    )
+
+
+editions_drawn = st.lists(an_edition(), max_size=8, unique_by=lambda one: one.edition_id)
+
+
+@given(editions_drawn, instants, st.randoms(use_true_random=False))
+def test_the_current_edition_does_not_depend_on_the_order_of_storing(
+    editions: list[Edition], at: datetime, random: Random
+) -> None:
+    found = current_edition(editions, at)
+    shuffled = list(editions)
+    random.shuffle(shuffled)
+    assert current_edition(shuffled, at) == found
+    assert found is None or found.holds(at)
 
 
 @given(
-    st.lists(an_edition(), max_size=6, unique_by=lambda one: one.edition_id), instants, st.randoms()
-)
-def test_the_current_edition_does_not_depend_on_the_order_of_publishing(
-    editions: list[Edition], at: datetime, random: object
+    editions_drawn,
+    instants,
+    st.sets(st.sampled_from(CODES), max_size=3),
+    st.dictionaries(st.sampled_from(CODES), st.dates(date(2026, 1, 1), date(2028, 1, 1)),
+                    max_size=5),
+)  # fmt: skip
+def test_at_every_instant_there_are_ten_different_playable_songs(
+    editions: list[Edition], at: datetime, retired: set[str], licences: dict[str, date]
 ) -> None:
-    chosen = current_edition(editions, at)
-    shuffled = list(editions)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]  # hypothesis' random
-    assert current_edition(shuffled, at) == chosen
-    if chosen is not None:
-        assert chosen.valid_from <= at
-        assert chosen.valid_to is None or at < chosen.valid_to
+    tones = [
+        a_tone(
+            code,
+            licence_until=licences.get(code),
+            state="retired" if code in retired else "published",
+        )
+        for code in CODES
+    ] + [a_tone(f"20{number:02}") for number in range(10)]
+    snapshot = a_snapshot(tones, editions)
+    directory = snapshot.directory("yangzhou", at)
+    codes = [tone.code for tone in directory.tones]
+    assert len(set(codes)) == len(codes) == len(directory.sources) == 10
+    assert not retired & set(codes)
+    day = (at + timedelta(hours=8)).date()
+    assert all(code not in licences or day <= licences[code] for code in codes)
+
+
+@given(editions_drawn, instants)
+def test_a_slot_whose_song_plays_keeps_it(editions: list[Edition], at: datetime) -> None:
+    directory = a_snapshot(some_tones(), editions).directory("yangzhou", at)
+    edition = next((one for one in editions if one.edition_id == directory.edition_id), None)
+    for slot, code in enumerate(() if edition is None else edition.songs):
+        if code in CODES:
+            assert directory.tones[slot].code == code

@@ -171,3 +171,10 @@ def test_calls_cannot_be_placed_without_the_secret() -> None:
     errors = errors_of({"TONELINE_AMI__SECRET": '"hush\\n"', "TONELINE_AMI__CHANNEL": "PJSIP/x"})
     assert len(errors) == 2
     assert not any("hush" in error for error in errors)
+
+
+def test_records_are_never_kept_shorter_than_the_law_wants() -> None:
+    (error,) = errors_of({"TONELINE_POLICY__RETENTION_DAYS": "149"})
+    assert "policy.retention_days" in error
+    assert "150" in error
+    assert Settings().policy.retention_days == 180

@@ -6,12 +6,14 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
 
+from catalog.editions import all_editions
 from store import migrations
 from store.database import LocalDatabase
 from store.engine import StoreError, StoreUnavailable, engine_for
@@ -52,6 +54,25 @@ def test_upgrading_twice_does_something_once(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'new folder' / 'toneline.db'}"
     assert migrations.upgrade(url) is True
     assert migrations.upgrade(url) is False
+
+
+def test_editions_of_before_keep_their_beginning(tmp_path: Path) -> None:
+    engine = engine_for(f"sqlite:///{tmp_path / 'toneline.db'}")
+    with engine.begin() as connection:
+        command.upgrade(migrations.scripts(connection), "0001")
+        connection.execute(text(_AN_EDITION))
+        connection.execute(text("INSERT INTO edition_slot VALUES (1, 1, '1029', 'file')"))
+    assert migrations.upgrade(f"sqlite:///{tmp_path / 'toneline.db'}") is True
+    (kept,) = LocalDatabase(engine).run_now(all_editions)
+    assert (kept.said_from, kept.said_at) == (kept.valid_from, kept.published_at)
+    assert kept.songs == ("1029",)
+
+
+_AN_EDITION = """
+    INSERT INTO edition
+        (edition_id, owner, kind, valid_from, checksum, author, published_at)
+    VALUES (1, 'yangzhou', 'regular', 1000000, 'abc', 'files', 2000000)
+"""
 
 
 def test_an_unreachable_database_is_told_in_a_sentence() -> None:

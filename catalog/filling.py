@@ -1,0 +1,48 @@
+"""A draft's open slots, filled: pinned songs stay, the chart takes the rest, then the reserve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from catalog.drafts import AUTO, Draft
+
+
+@dataclass(frozen=True, slots=True)
+class Song:
+    """What stands in a slot. `source` is file, chart or reserve."""
+
+    code: str
+    source: str
+
+
+def fill(
+    draft: Draft,
+    ranking: Iterable[str],
+    playable: Callable[[str], bool],
+    catalogue: Iterable[str] = (),
+) -> tuple[Song, ...]:
+    """Return the ten songs of a draft, in their slots.
+
+    `ranking` is the chart, best first; `catalogue` follows the chart and the reserve when both are
+    too short. Only songs that are `playable` fill a slot. There are fewer than ten songs when all
+    of that is not enough: what is missing is replaced when it is heard.
+    """
+    taken = {code for code in draft.slots if code != AUTO}
+    spare = (
+        Song(code, source)
+        for source, codes in (
+            ("chart", (code for code in ranking if code not in draft.reserve)),
+            ("reserve", draft.reserve),
+            ("chart", catalogue),
+        )
+        for code in codes
+        if code not in taken and playable(code)
+    )
+    songs = []
+    for code in draft.slots:
+        song = next(spare, None) if code == AUTO else Song(code, "file")
+        if song is not None:
+            taken.add(song.code)
+            songs.append(song)
+    return tuple(songs)

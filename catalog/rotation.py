@@ -1,0 +1,58 @@
+"""Next week's songs of the editions that leave slots to the chart."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from datetime import date, datetime, time
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from catalog.directories import Edition, current_edition
+from catalog.editions import Proof, editions_of, owners, store_edition
+from catalog.publishing import filled
+
+AUTHOR = "chart"
+
+
+def prepare_week(connection: Connection, monday: date, now: datetime, timezone: str) -> int:
+    """Fill the open slots of every owner's regular edition for the week from `monday` on.
+
+    Returns how many editions were stored; they hold from that Monday's local midnight on. Running
+    it again stores nothing more: an edition is filled once a week, whatever the chart says later.
+    `timezone` is a name such as Asia/Shanghai.
+    """
+    begins = datetime.combine(monday, time(), ZoneInfo(timezone))
+    stored = 0
+    for owner in owners(connection):
+        editions = [
+            replace(one, published_at=min(one.published_at, begins))
+            for one in editions_of(connection, owner)
+            if one.kind == "regular"
+        ]
+        current = current_edition(editions, begins)
+        if current is not None and current.is_open:
+            stored += _fill_anew(connection, current, begins, now, timezone)
+    return stored
+
+
+def _fill_anew(
+    connection: Connection, current: Edition, begins: datetime, now: datetime, timezone: str
+) -> bool:
+    songs = filled(connection, current.draft, begins, timezone)
+    edition = replace(
+        current,
+        valid_from=begins,
+        songs=tuple(song.code for song in songs),
+        sources=tuple(song.source for song in songs),
+        published_at=now,
+        checksum=_checksum_of_week(current, begins),
+    )
+    proof = Proof(AUTHOR, f"week of {begins:%Y-%m-%d}", "chart")
+    return store_edition(connection, edition, proof) is not None
+
+
+def _checksum_of_week(current: Edition, begins: datetime) -> str:
+    said = (current.draft.checksum, current.said_at.isoformat(), begins.date().isoformat())
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()

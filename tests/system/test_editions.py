@@ -1,0 +1,123 @@
+"""A branch's file is changed while callers listen: each hears one edition, whole."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from audio.prompts import title_file
+from tests.system.line import ROOT
+from tests.system.load import Load
+from tests.system.scene import Scene, prompt, scene
+from tests.system.sip import Call
+
+LINE = "12530019"
+CALLER = "1390525100"
+SHIPPED = ROOT / "config" / "directories"
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """Yangzhou's file before a running line."""
+
+    scene: Scene
+    file: Path
+
+    def write(self, codes: list[str]) -> None:
+        """Save the file with these songs, and let the line hear of it."""
+        published = len(self.scene.line.events("catalogue_changed"))
+        self.save(codes)
+        self.scene.line.wait_for(
+            lambda: len(self.scene.line.events("catalogue_changed")) > published,
+            "the new edition is heard",
+        )
+
+    def save(self, codes: list[str]) -> None:
+        """Save the file with these songs."""
+        said = "branch: yangzhou\neditions:\n  - from: 2026-01-05\n    songs:\n"
+        self.file.write_text(said + "".join(f"      - {code}\n" for code in codes))
+
+    def songs(self) -> list[str]:
+        """The codes that callers hear now."""
+        shown = self.scene.line.command("directories", "show", "yangzhou")
+        return [song["code"] for song in shown["songs"]]
+
+    def call(self, number: int) -> Call:
+        """A caller dials the line."""
+        return self.scene.call(LINE, f"{CALLER}{number}")
+
+    def listed(self, call: Call) -> list[str]:
+        """The codes of the titles that a caller heard, in their order, each once."""
+        codes = {
+            f"title {Path(title_file(tone['title'])).stem}": tone["code"]
+            for tone in self.scene.line.command("tones", "find", "")
+        }
+        heard = [codes[name] for name in self.scene.said(call) if name in codes]
+        return list(dict.fromkeys(heard))
+
+
+@pytest.fixture(scope="module", params=["immediate", "early_media"])
+def branch(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, prepared_sounds: Path
+) -> Iterator[Branch]:
+    """A line whose directories are a folder of the test's own."""
+    folder = tmp_path_factory.mktemp("editions")
+    directories = folder / "directories"
+    shutil.copytree(SHIPPED, directories)
+    var = folder / "line" / "var"
+    settings = {
+        "line": {"answer": request.param},
+        "paths": {"var": str(var), "directories": str(directories)},
+    }
+    with scene(folder / "line", prepared_sounds, settings) as opened:
+        yield Branch(opened, directories / "yangzhou.yaml")
+
+
+def test_a_file_that_changes_under_callers_is_heard_whole_or_not_at_all(branch: Branch) -> None:
+    old = branch.songs()
+    new = list(reversed(old))
+    with (
+        Load(branch.scene.asterisk, f"{LINE}1007", rate=5, seconds=20, hold_s=3) as load,
+        ExitStack() as calls,
+    ):
+        before = [calls.enter_context(branch.call(number)) for number in range(3)]
+        for call in before:
+            call.wait_until_heard(prompt("menu_province"))
+            call.press("2")
+        for call in before:
+            call.wait_until_heard(prompt("ordinal_2"), timeout_s=60)
+        branch.write(new)
+        after = [calls.enter_context(branch.call(number)) for number in range(3, 6)]
+        for call in after:
+            call.wait_until_heard(prompt("menu_province"))
+            call.press("2")
+        for call in (*before, *after):
+            call.wait_until_heard(prompt("list_choices"), timeout_s=120)
+            call.hang_up()
+        report = load.report()
+    assert (report.calls, report.failed) == (100, 0), load.errors()
+    assert [branch.listed(call) for call in before] == [old] * 3
+    assert [branch.listed(call) for call in after] == [new] * 3
+
+
+def test_a_bad_file_changes_nothing_that_is_heard(branch: Branch) -> None:
+    heard = branch.songs()
+    refused = len(branch.scene.line.events("directory_refused"))
+    branch.save([*heard[1:], "1999"])
+    branch.scene.line.wait_for(
+        lambda: len(branch.scene.line.events("directory_refused")) > refused, "it is refused"
+    )
+    (said,) = branch.scene.line.events("directory_refused")[-1]["errors"]
+    assert said == f"{branch.file}:14:9: tone 1999 is not in the catalogue"
+    assert branch.songs() == heard
+    with branch.call(7) as call:
+        call.wait_until_heard(prompt("menu_province"))
+        call.press("2")
+        call.wait_until_heard(prompt("ordinal_3"), timeout_s=60)
+        call.hang_up()
+    assert branch.listed(call)[:2] == heard[:2]

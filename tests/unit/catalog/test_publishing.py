@@ -1,0 +1,282 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from catalog.directories import current_edition
+from catalog.editions import all_editions, contact_of, history, roll_back
+from catalog.publishing import Outcome, directory_files, publish_file, read
+from catalog.rotation import prepare_week
+from catalog.snapshot import read_contents
+from catalog.tones import put_tones, retire_tone
+from store.database import LocalDatabase
+from store.engine import engine_for
+from store.migrations import upgrade
+from store.wire import Codec
+from tests.fakes.catalogue import CODES, a_snapshot, a_tone, some_tones
+
+ZONE = "Asia/Shanghai"
+FRIDAY = datetime(2026, 11, 20, 8, tzinfo=UTC)
+MONDAY = datetime(2026, 11, 22, 16, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def file(*editions: str, contact: str = "13905250000") -> str:
+    return f'branch: yangzhou\ncontact: "{contact}"\neditions:\n' + "".join(editions)
+
+
+def edition(songs: str, begins: str = "2026-11-23", more: str = "") -> str:
+    return f"  - from: {begins}\n    songs: [{songs}]\n{more}"
+
+
+FIRST = ", ".join(CODES[:10])
+SECOND = ", ".join(CODES[1:11])
+
+
+@pytest.fixture
+def database(database: LocalDatabase) -> LocalDatabase:
+    database.run_now(put_tones, some_tones(), FRIDAY)
+    return database
+
+
+def publish(database: LocalDatabase, text: str, at: datetime = FRIDAY, reason: str = "") -> Outcome:
+    written = read(text.encode(), "yangzhou.yaml")
+    return database.run_now(publish_file, written, "li", reason, at, ZONE)
+
+
+def heard(database: LocalDatabase, at: datetime, owner: str = "yangzhou") -> list[str]:
+    contents = database.run_now(read_contents)
+    snapshot = a_snapshot(contents.tones, contents.editions)
+    return [tone.code for tone in snapshot.directory(owner, at).tones]
+
+
+def test_only_a_new_edition_is_published(database: LocalDatabase) -> None:
+    text = file(edition(FIRST, more="    reserve: [1120]\n"))
+    (stored,) = publish(database, text).editions
+    assert publish(database, text, FRIDAY + HOUR).editions == ()
+    (kept,) = database.run_now(all_editions)
+    assert kept == stored
+    assert (kept.songs, kept.reserve, kept.sources) == (CODES[:10], ("1120",), ("file",) * 10)
+    assert kept.checksum == kept.draft.checksum
+
+
+def test_a_file_and_what_became_of_it_travel_to_the_store_and_back(
+    database: LocalDatabase,
+) -> None:
+    codec = Codec(["catalog.publishing"])
+    written = read(file(edition("1007, auto")).encode(), "yangzhou.yaml")
+    assert codec.loads(codec.dumps(written)) == written
+    outcome = database.run_now(publish_file, written, "li", "", FRIDAY, ZONE)
+    assert codec.loads(codec.dumps(outcome)) == outcome
+
+
+def test_a_file_with_an_error_changes_nothing(database: LocalDatabase) -> None:
+    outcome = publish(database, file(edition(FIRST), edition("1007, 1999", "2026-11-30")))
+    assert outcome.editions == ()
+    assert outcome.errors == ("yangzhou.yaml:7:19: tone 1999 is not in the catalogue",)
+    assert outcome.contact == "8613905250000"
+    assert database.run_now(all_editions) == ()
+
+
+def test_the_history_tells_who_why_and_what_changed(database: LocalDatabase) -> None:
+    publish(database, file(edition(FIRST)))
+    changed = FIRST.replace("1007", "1120")
+    publish(database, file(edition(changed)), FRIDAY + HOUR, "Mid-Autumn")
+    newest, oldest = database.run_now(history, "yangzhou")
+    assert oldest.before is None
+    assert (newest.proof.author, newest.proof.reason, newest.proof.origin) == (
+        "li", "Mid-Autumn", "file",
+    )  # fmt: skip
+    assert newest.before == oldest.edition.edition_id
+    assert [(one.slot, one.was, one.now) for one in newest.changes] == [(1, "1007", "1120")]
+    assert database.run_now(contact_of, "yangzhou") == "8613905250000"
+
+
+def test_a_corrected_file_is_heard_from_its_publishing_on(database: LocalDatabase) -> None:
+    publish(database, file(edition(FIRST, "2026-01-05")))
+    publish(database, file(edition(SECOND, "2026-01-05")), MONDAY)
+    assert heard(database, MONDAY - HOUR) == list(CODES[:10])
+    assert heard(database, MONDAY) == list(CODES[1:11])
+
+
+def test_a_rolled_back_file_does_not_come_again(database: LocalDatabase) -> None:
+    (old,) = publish(database, file(edition(FIRST, "2026-01-05"))).editions
+    wrong = file(edition(SECOND))
+    publish(database, wrong)
+    now = MONDAY + HOUR
+    assert heard(database, now) == list(CODES[1:11])
+    copy = database.run_now(roll_back, "yangzhou", old.edition_id, "li", "", now)
+    assert copy is not None
+    assert heard(database, now) == list(CODES[:10])
+    assert publish(database, wrong, now + HOUR).editions == ()
+    assert heard(database, now + HOUR) == list(CODES[:10])
+    corrected = file(edition(SECOND.replace("1010", "1120")))
+    assert len(publish(database, corrected, now + 2 * HOUR).editions) == 1
+    assert heard(database, now + 2 * HOUR)[0] == "1120"
+
+
+def test_a_rollback_is_heard_in_a_holiday_too_and_ends_with_it(database: LocalDatabase) -> None:
+    ends = "    to: 2026-11-25\n    kind: holiday\n"
+    stored = publish(
+        database, file(edition(FIRST, "2026-01-05"), edition(SECOND, more=ends))
+    ).editions
+    now = MONDAY + HOUR
+    database.run_now(roll_back, "yangzhou", stored[0].edition_id, "li", "", now)
+    assert heard(database, now) == list(CODES[:10])
+    assert publish(database, file(edition(SECOND, "2026-01-05")), now + HOUR).editions
+    assert heard(database, now + HOUR) == list(CODES[:10])
+    assert heard(database, MONDAY + 48 * HOUR) == list(CODES[1:11])
+
+
+def test_there_is_no_way_back_to_what_was_never_published(database: LocalDatabase) -> None:
+    assert database.run_now(roll_back, "yangzhou", 7, "li", "", FRIDAY) is None
+
+
+def test_what_was_replaced_and_stands_in_the_file_again_is_told(database: LocalDatabase) -> None:
+    publish(database, file(edition(FIRST)))
+    publish(database, file(edition(SECOND)), FRIDAY + HOUR)
+    outcome = publish(database, file(edition(FIRST)), FRIDAY + 2 * HOUR)
+    assert outcome.editions == ()
+    assert (
+        outcome.notes[0].endswith("directories rollback yangzhou 1")
+        or "rollback" in (outcome.notes[0])
+    )
+
+
+def test_a_song_that_was_retired_later_does_not_keep_the_next_edition_out(
+    database: LocalDatabase,
+) -> None:
+    publish(database, file(edition(FIRST)))
+    database.run_now(retire_tone, "1007", FRIDAY)
+    text = file(edition(FIRST), edition(SECOND, "2026-11-30"))
+    assert len(publish(database, text, FRIDAY + HOUR).editions) == 1
+
+
+def test_open_slots_are_filled_when_published_and_keep_their_sources(
+    database: LocalDatabase,
+) -> None:
+    (stored,) = publish(database, file(edition("1029, auto"))).editions
+    assert stored.songs == ("1029", *[code for code in CODES if code != "1029"][:9])
+    assert stored.sources == ("file", *["chart"] * 9)
+    (kept,) = database.run_now(all_editions)
+    assert kept.is_open
+    assert kept.slots == stored.slots
+
+
+def test_the_chart_fills_no_song_whose_licence_ends_in_the_week(database: LocalDatabase) -> None:
+    ending = a_tone("1007", licence_until=date(2026, 11, 28))
+    lasting = a_tone("1010", licence_until=date(2026, 11, 29))
+    database.run_now(put_tones, (ending, lasting), FRIDAY)
+    (stored,) = publish(database, file("  - from: 2026-11-23\n    songs: auto\n")).editions
+    assert stored.songs[0] == "1010"
+
+
+def test_a_week_is_prepared_once_from_its_monday_on(database: LocalDatabase) -> None:
+    publish(database, file(edition("1029, auto", "2026-11-16")))
+    next_monday = MONDAY + timedelta(days=7)
+    database.run_now(retire_tone, "1007", FRIDAY)
+    for _ in range(2):
+        database.run_now(prepare_week, date(2026, 11, 23), FRIDAY, ZONE)
+    stored = database.run_now(all_editions)
+    assert [one.valid_from for one in stored[1:]] == [MONDAY]
+    assert stored[1].songs[:2] == ("1029", "1010")
+    assert stored[1].slots == stored[0].slots
+    assert database.run_now(prepare_week, date(2026, 11, 30), MONDAY, ZONE) == 1
+    newest = current_edition(database.run_now(all_editions), next_monday)
+    assert newest is not None
+    assert newest.valid_from == next_monday
+
+
+def test_a_full_edition_is_not_prepared(database: LocalDatabase) -> None:
+    publish(database, file(edition(FIRST, "2026-11-16")))
+    assert database.run_now(prepare_week, date(2026, 11, 23), FRIDAY, ZONE) == 0
+
+
+def test_a_correction_in_the_week_goes_before_the_weeks_filling(database: LocalDatabase) -> None:
+    publish(database, file(edition("1029, auto", "2026-11-16")))
+    database.run_now(prepare_week, date(2026, 11, 23), FRIDAY, ZONE)
+    publish(database, file(edition("1119, auto", "2026-11-16")), MONDAY + HOUR)
+    assert heard(database, MONDAY)[0] == "1029"
+    assert heard(database, MONDAY + HOUR)[0] == "1119"
+    assert database.run_now(prepare_week, date(2026, 11, 30), MONDAY + HOUR, ZONE) == 1
+    assert heard(database, MONDAY + timedelta(days=7))[0] == "1119"
+
+
+def test_only_directory_files_are_taken_from_the_folder(tmp_path: Path) -> None:
+    for name in ("b.yaml", "a.csv", "c.xlsx", "~$c.xlsx", ".d.yaml", "e.yaml~", "notes.txt"):
+        (tmp_path / name).touch()
+    assert [path.name for path in directory_files(tmp_path)] == ["a.csv", "b.yaml", "c.xlsx"]
+    assert directory_files(tmp_path / "nowhere") == []
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalDatabase]:
+    url = f"sqlite:///{tmp_path_factory.mktemp('editions') / 'toneline.db'}"
+    upgrade(url)
+    database = LocalDatabase(engine_for(url))
+    database.run_now(put_tones, some_tones(), FRIDAY)
+    yield database
+    database.close()
+
+
+drawn = st.lists(
+    st.tuples(
+        st.sampled_from(["2026-11-16", "2026-11-23", "2026-11-24"]),
+        st.sampled_from(["regular", "holiday"]),
+        st.permutations(CODES[:10]),
+    ),
+    min_size=1,
+    max_size=3,
+    unique_by=lambda one: one[:2],
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(drawn, st.integers(0, 200))
+def test_publishing_in_any_order_gives_the_same_current_edition(
+    empty: LocalDatabase, said: list[tuple[str, str, list[str]]], hours: int
+) -> None:
+    at = FRIDAY + timedelta(hours=hours) + HOUR
+    texts = [
+        edition(", ".join(songs), begins, f"    to: 2026-12-01\n    kind: {kind}\n")
+        for begins, kind, songs in said
+    ]
+    found = set()
+    for order in permutations(texts):
+        with empty.engine.connect() as connection:
+            for late, text in enumerate(order):
+                written = read(file(text).encode(), "yangzhou.yaml")
+                when = FRIDAY + timedelta(minutes=late)
+                assert publish_file(connection, written, "li", "", when, ZONE).editions
+            current = current_edition(all_editions(connection), at)
+            found.add(current.checksum if current else "")
+            connection.rollback()
+    assert len(found) == 1
+
+
+@settings(max_examples=25, deadline=None)
+@given(drawn, st.integers(0, 200), st.integers(0, 2))
+def test_after_a_rollback_the_old_songs_are_heard(
+    empty: LocalDatabase, said: list[tuple[str, str, list[str]]], hours: int, back: int
+) -> None:
+    now = FRIDAY + timedelta(hours=hours) + HOUR
+    texts = [
+        edition(", ".join(songs), begins, f"    to: 2026-12-01\n    kind: {kind}\n")
+        for begins, kind, songs in said
+    ]
+    with empty.engine.connect() as connection:
+        written = read(file(*texts).encode(), "yangzhou.yaml")
+        stored = publish_file(connection, written, "li", "", FRIDAY, ZONE).editions
+        old = stored[back % len(stored)]
+        assert roll_back(connection, "yangzhou", old.edition_id, "li", "", now) is not None
+        current = current_edition(all_editions(connection), now)
+        assert current is not None
+        assert current.songs == old.songs
+        assert publish_file(connection, written, "li", "", now + HOUR, ZONE).editions == ()
+        connection.rollback()

@@ -1,0 +1,326 @@
+"""`toneline directories`: check, publish, show, look back at and roll back the ten songs."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from catalog import editions as store
+from catalog.branches import BRANCHES, PROVINCE, read_branches
+from catalog.directories import Edition
+from catalog.drafts import same_owner_twice
+from catalog.editions import Published
+from catalog.publishing import (
+    Outcome,
+    check_file,
+    directory_files,
+    file_owner,
+    publish_file,
+    read,
+)
+from catalog.snapshot import Snapshot, read_contents
+from catalog.written import Written
+from config.settings import Settings, zone
+from store.database import LocalDatabase
+from toneline.catalogue_commands import tone_line
+from toneline.command import (
+    Refused,
+    config_option,
+    database_of,
+    emit,
+    instant,
+    json_option,
+    now,
+    settings_of,
+)
+from toneline.places import Places
+
+branch_argument = click.argument("branch", type=click.Choice([PROVINCE, *BRANCHES]))
+author_option = click.option("--author", help="Who publishes (default: your name on this system).")
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """What the files say, and the errors of those that cannot be read or stand beside another."""
+
+    files: tuple[Written, ...]
+    errors: tuple[str, ...]
+
+
+@click.group()
+def directories() -> None:
+    """Check, publish and show the ten-song directories."""
+
+
+def read_folder(paths: Iterable[Path]) -> Folder:
+    """Return what these files say."""
+    files: list[Written] = []
+    errors: list[str] = []
+    for path in paths:
+        try:
+            files.append(read(path.read_bytes(), str(path)))
+        except OSError as error:
+            errors.append(f"{path}:1:1: cannot be read: {error.strerror}")
+    twice = same_owner_twice(files)
+    errors += [f"{file}:{mistake.place}: {mistake.sentence}" for file, mistake in twice.items()]
+    return Folder(tuple(files), tuple(errors))
+
+
+def check_all(
+    paths: Sequence[Path], database: LocalDatabase, settings: Settings
+) -> tuple[int, list[str]]:
+    """Return how many editions the files have, and every error of theirs."""
+    folder = read_folder(paths)
+    errors, editions = list(folder.errors), 0
+    for written in folder.files:
+        checked = database.run_now(check_file, written, now(), settings.line.timezone)
+        errors += checked.errors
+        editions += len(checked.drafts)
+    return editions, errors
+
+
+def publish_all(
+    database: LocalDatabase, settings: Settings, author: str | None = None, reason: str = ""
+) -> tuple[list[Outcome], list[str]]:
+    """Publish every new edition of the branches' files, each file all or nothing.
+
+    Returns what became of the files, and the errors of those that changed nothing. Without an
+    author it is whoever the file belongs to.
+    """
+    folder = read_folder(directory_files(Places.of(settings).directories))
+    refused = set(same_owner_twice(folder.files))
+    outcomes = [
+        database.run_now(
+            publish_file,
+            written,
+            author or file_owner(Path(written.file)),
+            reason,
+            now(),
+            settings.line.timezone,
+        )
+        for written in folder.files
+        if written.file not in refused
+    ]
+    errors = [*folder.errors, *(error for outcome in outcomes for error in outcome.errors)]
+    return outcomes, errors
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
+
+
+@directories.command("check")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@config_option
+@json_option
+def check(files: tuple[Path, ...], config: Path | None, as_json: bool) -> None:
+    """Check branches' files (default: all) and say everything that is wrong with them.
+
+    Example: toneline directories check config/directories/yangzhou.yaml
+    """
+    settings = settings_of(config)
+    paths = list(files) or directory_files(Places.of(settings).directories)
+    with database_of(settings) as database:
+        editions, errors = check_all(paths, database, settings)
+    if as_json:
+        emit({"files": len(paths), "editions": editions, "errors": errors})
+        if errors:
+            raise SystemExit(1)
+        return
+    if errors:
+        raise Refused("\n".join(errors))
+    click.echo(f"{len(paths)} files with {editions} editions: all good")
+
+
+@directories.command("publish")
+@click.option("--reason", default="", help="Why; it stands in the history.")
+@author_option
+@config_option
+@json_option
+def publish(reason: str, author: str | None, config: Path | None, as_json: bool) -> None:
+    """Publish what is new in the branches' files; a running line has it within a second.
+
+    A file with an error changes nothing, and the others are published all the same. A line that
+    runs with [paths] publish = true does this by itself.
+
+    Example: toneline directories publish --reason "Mid-Autumn"
+    """
+    settings = settings_of(config)
+    with database_of(settings) as database:
+        outcomes, errors = publish_all(database, settings, author or _user(), reason)
+    made = [edition for outcome in outcomes for edition in outcome.editions]
+    notes = [note for outcome in outcomes for note in outcome.notes]
+    if as_json:
+        emit({"published": [_said(edition, settings) for edition in made],
+              "notes": notes, "errors": errors})  # fmt: skip
+    else:
+        click.echo(f"{len(made)} new editions published")
+        for edition in made:
+            click.echo(_edition_line(edition, settings))
+        for note in notes:
+            click.echo(note)
+    if errors:
+        raise Refused("\n".join(errors))
+
+
+@directories.command("show")
+@branch_argument
+@click.option("--at", help="The time to show it for (default: now).")
+@config_option
+@json_option
+def show_directory(branch: str, at: str | None, config: Path | None, as_json: bool) -> None:
+    """Show the ten songs of BRANCH as callers hear them.
+
+    Example: toneline directories show yangzhou --at 2027-02-06T00:00
+    """
+    settings = settings_of(config)
+    moment = instant(at, zone(settings), now())
+    places = Places.of(settings)
+    with database_of(settings) as database:
+        contents = database.run_now(read_contents)
+    branches = read_branches(places.branches.read_text("utf-8"), str(places.branches))
+    directory = Snapshot(contents, branches, zone(settings)).directory(branch, moment)
+    edition = next(
+        (one for one in contents.editions if one.edition_id == directory.edition_id), None
+    )
+    songs = list(zip(directory.tones, directory.sources, strict=True))
+    if not as_json:
+        for slot, (tone, source) in enumerate(songs, start=1):
+            note = "" if source == "file" else f" ({source})"
+            click.echo(f"{slot:2}  {tone_line(tone)}{note}")
+        return
+    emit(
+        {
+            "branch": branch,
+            "edition": directory.edition_id,
+            "from": _local(edition.valid_from, settings) if edition else None,
+            "owner": directory.owner,
+            "kind": edition.kind if edition else None,
+            "songs": [
+                {"slot": slot, "code": tone.code, "title": tone.title, "source": source}
+                for slot, (tone, source) in enumerate(songs, start=1)
+            ],
+        }
+    )
+
+
+@directories.command("history")
+@branch_argument
+@config_option
+@json_option
+def show_history(branch: str, config: Path | None, as_json: bool) -> None:
+    """Show everything BRANCH has published, the newest first: when, who, why, what changed.
+
+    Example: toneline directories history yangzhou
+    """
+    settings = settings_of(config)
+    with database_of(settings) as database:
+        found = database.run_now(store.history, branch)
+    if as_json:
+        emit([_told(published, settings) for published in found])
+        return
+    if not found:
+        click.echo(f"{branch} has published nothing")
+    for published in found:
+        click.echo(_edition_line(published.edition, settings))
+        proof = published.proof
+        at = published.edition.published_at.astimezone(zone(settings))
+        why = f": {proof.reason}" if proof.reason else ""
+        click.echo(
+            f"      published {at:%Y-%m-%d %H:%M:%S} by {proof.author} ({proof.origin}){why}"
+        )
+        click.echo(f"      {_changes(published)}")
+
+
+@directories.command("rollback")
+@branch_argument
+@click.argument("edition", type=int)
+@click.option("--reason", default="", help="Why; it stands in the history.")
+@author_option
+@config_option
+@json_option
+def rollback(
+    branch: str, edition: int, reason: str, author: str | None, config: Path | None, as_json: bool
+) -> None:
+    """Bring the songs of an old EDITION of BRANCH back, in the place of those heard now.
+
+    The file that is rolled back does not come again by itself; the next change of it does.
+
+    Example: toneline directories rollback yangzhou 7 --reason "wrong list"
+    """
+    settings = settings_of(config)
+    with database_of(settings) as database:
+        copy = database.run_now(store.roll_back, branch, edition, author or _user(), reason, now())
+    if copy is None:
+        raise Refused(
+            f"{branch} has no edition {edition}; see: toneline directories history {branch}"
+        )
+    if as_json:
+        emit(_said(copy, settings))
+    else:
+        click.echo(f"edition {copy.edition_id} has the songs of edition {edition}, from now on")
+
+
+def _edition_line(edition: Edition, settings: Settings) -> str:
+    until = f" to {_day(edition.valid_to, settings)}" if edition.valid_to else ""
+    return (
+        f"{edition.edition_id:4}  {edition.owner}  {edition.kind}  from"
+        f" {_day(edition.valid_from, settings)}{until}: {' '.join(edition.songs)}"
+    )
+
+
+def _changes(published: Published) -> str:
+    if published.before is None:
+        return "the first: nothing was before it"
+    changed = ", ".join(
+        f"{change.slot}: {change.was or '-'} -> {change.now or '-'}" for change in published.changes
+    )
+    return f"instead of edition {published.before}: {changed or 'the same songs'}"
+
+
+def _day(at: datetime, settings: Settings) -> str:
+    local = at.astimezone(zone(settings))
+    return f"{local:%Y-%m-%d}" if (local.hour, local.minute) == (0, 0) else f"{local:%F %H:%M}"
+
+
+def _said(edition: Edition, settings: Settings) -> dict[str, Any]:
+    return {
+        "edition": edition.edition_id,
+        "branch": edition.owner,
+        "kind": edition.kind,
+        "from": _local(edition.valid_from, settings),
+        "to": None if edition.valid_to is None else _local(edition.valid_to, settings),
+        "songs": [
+            {"slot": slot, "code": code, "source": source}
+            for slot, (code, source) in enumerate(
+                zip(edition.songs, edition.sources, strict=True), start=1
+            )
+        ],
+        "reserve": list(edition.reserve),
+    }
+
+
+def _told(published: Published, settings: Settings) -> dict[str, Any]:
+    return {
+        **_said(published.edition, settings),
+        "published_at": _local(published.edition.published_at, settings),
+        "author": published.proof.author,
+        "origin": published.proof.origin,
+        "reason": published.proof.reason,
+        "checksum": published.edition.checksum,
+        "before": published.before,
+        "changes": published.changes,
+    }
+
+
+def _local(at: datetime, settings: Settings) -> str:
+    return at.astimezone(zone(settings)).isoformat()
