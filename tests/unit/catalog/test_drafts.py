@@ -13,6 +13,7 @@ from tests.fakes.catalogue import CODES, SHANGHAI, a_tone, some_tones
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 TONES = {tone.code: tone for tone in some_tones()} | {
     "2005": a_tone("2005", state="retired"),
+    "2006": a_tone("2006", state="suspended"),
     "2014": a_tone("2014", licence_until=date(2026, 11, 30)),
     "2023": a_tone("2023", licence_until=date(2027, 2, 10)),
 }
@@ -64,6 +65,7 @@ def test_a_wrong_song_is_named_with_line_and_column() -> None:
         ("1041", "1032", "y.yaml:6:37: tone 1032 stands here twice"),
         ("[1108]", "[1007]", "y.yaml:7:15: tone 1007 stands here twice"),
         ("1041", "2005", "tone 2005 was taken out of the catalogue"),
+        ("1041", "2006", "tone 2006 is not published (suspended)"),
         ("1041", "12", "y.yaml:6:37: '12' is not a tone's code"),
         ("1093]", "1093, 1108]", "y.yaml:6:73: this is song 11; a directory has 10"),
         ("2026-11-23", "Montag", "`from:` is a date such as"),
