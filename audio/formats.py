@@ -1,8 +1,8 @@
 """formats.py: decode, level, encode to what Asterisk plays untranscoded.
 
 Everything here is 16-bit little-endian mono PCM at 8 kHz (`pcm`), the one form the rest of the
-project knows. Asterisk takes `<stem>.wav`, `.alaw` and `.ulaw` of the same sound and picks the one
-that needs no transcoding in the call at hand.
+project knows. Asterisk takes `<stem>.wav`, `.alaw` and `.ulaw` of the same sound, and `.g722` of
+its 16 kHz form, and picks the one that needs no transcoding in the call at hand.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import audioop
 import io
 import os
 import wave
+from collections.abc import Mapping
+from contextlib import suppress
 from math import gcd, inf
 from pathlib import Path
 
@@ -19,16 +21,20 @@ from numpy.typing import NDArray
 
 RATE_HZ = 8000
 SAMPLE_BYTES = 2
+WIDE_RATE_HZ = 16000
 ENDINGS = (".alaw", ".ulaw", ".wav")
+WIDE_ENDING = ".g722"
+"""Of imported tones only: the sample music, all of it below 3.4 kHz, would gain nothing by it."""
 FIRST_SECONDS = "-first"
 """Ends the stem of a tone's first seconds, which lists play."""
 SPEECH_LUFS = -19.0
 PEAK_LIMIT_DBFS = -3.0
 _FULL_SCALE = 32768.0
 _METER_BLOCK_S = 0.4
-_PASS_HZ = 3500
+_PASS_SHARE = 0.4375  # of the lower rate: 3.5 kHz of 8
 _FILTER_PERIODS = 40  # of the lower of the two rates, each side: a transition of about 600 Hz
 _LEVEL_ROUNDS = 4  # the limiter takes loudness away, the next round gives it back
+_LEVEL_EXACT_DB = 0.05
 _PEAK_MARGIN_DB = 0.3
 
 Samples = NDArray[np.float64]
@@ -38,8 +44,9 @@ class SoundUnreadable(Exception):
     """A sound that is not what Asterisk would play: where it is, and what is wrong with it."""
 
     def __init__(self, where: str, why: str) -> None:
-        """Join the place and the reason to one sentence."""
+        """Join the place and the reason to one sentence; `why` is the reason alone."""
         super().__init__(f"{where}: {why}")
+        self.why = why
 
 
 def write_sound(stem: Path, pcm: bytes) -> None:
@@ -117,16 +124,22 @@ def read_recording(path: Path) -> bytes:
 
 def to_telephone(samples: Samples, rate_hz: int) -> Samples:
     """Return samples at 8 kHz; what lies above 3.8 kHz is filtered out first (-80 dB)."""
+    return resampled(samples, rate_hz, RATE_HZ)
+
+
+def resampled(samples: Samples, from_hz: int, to_hz: int) -> Samples:
+    """Return samples at another rate, filtered first so that nothing is folded back."""
     from scipy.signal import firwin, resample_poly  # noqa: PLC0415  see level()
 
-    if rate_hz == RATE_HZ or samples.size == 0:
+    if from_hz == to_hz or samples.size == 0:
         return samples
-    common = gcd(RATE_HZ, rate_hz)
-    up, down = RATE_HZ // common, rate_hz // common
+    common = gcd(from_hz, to_hz)
+    up, down = to_hz // common, from_hz // common
     taps = 2 * _FILTER_PERIODS * max(up, down) + 1
-    low_pass = firwin(taps, _PASS_HZ, fs=rate_hz * up, window=("kaiser", 9.0))
-    resampled: Samples = resample_poly(samples, up, down, window=low_pass)
-    return resampled
+    pass_hz = _PASS_SHARE * min(from_hz, to_hz)
+    low_pass = firwin(taps, pass_hz, fs=from_hz * up, window=("kaiser", 9.0))
+    filtered: Samples = resample_poly(samples, up, down, window=low_pass)
+    return filtered
 
 
 def with_ending(stem: Path, ending: str) -> Path:
@@ -145,6 +158,50 @@ def write_whole(path: Path, content: bytes) -> None:
         raise
 
 
+def write_set(files: Mapping[Path, bytes]) -> None:
+    """Put files of one folder in their places: none is there before all are on the disk.
+
+    They appear in their order; where the last one is, all are, also after a power failure.
+    """
+    temporary = {path: path.with_name(f".{path.name}.{os.getpid()}") for path in files}
+    *_, last = files
+    last.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        for path, content in files.items():
+            with temporary[path].open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        for path in files:
+            if path == last:
+                _sync_folder(last.parent)
+            temporary[path].replace(path)
+        _sync_folder(last.parent)
+    except BaseException:
+        for path in temporary.values():
+            path.unlink(missing_ok=True)
+        raise
+
+
+def sweep(folder: Path, older_than: float) -> None:
+    """Remove what a writer that was killed left in the folder: temporary files of before then.
+
+    `older_than` is in seconds since 1970.
+    """
+    for path in folder.glob(".*"):
+        with suppress(FileNotFoundError):
+            if path.is_file() and path.stat().st_mtime < older_than:
+                path.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def duration_ms(pcm: bytes) -> int:
     """Return how long `pcm` sounds."""
     return len(pcm) * 1000 // (SAMPLE_BYTES * RATE_HZ)
@@ -161,7 +218,7 @@ def from_samples(samples: Samples) -> bytes:
     return scaled.astype("<i2").tobytes()
 
 
-def level(pcm: bytes) -> float:
+def level(pcm: bytes, rate_hz: int = RATE_HZ) -> float:
     """Return the integrated loudness in LUFS (ITU-R BS.1770); -inf for silence.
 
     A sound shorter than the meter's block of 0.4 s is repeated until it fills one second.
@@ -171,9 +228,9 @@ def level(pcm: bytes) -> float:
     samples = to_samples(pcm)
     if not samples.any():
         return -inf
-    if samples.size < _METER_BLOCK_S * RATE_HZ * 1.5:
-        samples = np.tile(samples, int(np.ceil(RATE_HZ / samples.size)))
-    meter = pyloudnorm.Meter(RATE_HZ, block_size=_METER_BLOCK_S)
+    if samples.size < _METER_BLOCK_S * rate_hz * 1.5:
+        samples = np.tile(samples, int(np.ceil(rate_hz / samples.size)))
+    meter = pyloudnorm.Meter(rate_hz, block_size=_METER_BLOCK_S)
     return float(meter.integrated_loudness(samples))
 
 
@@ -192,22 +249,47 @@ def set_level(pcm: bytes, lufs: float = SPEECH_LUFS, peak_dbfs: float = PEAK_LIM
 
     Raises ValueError for silence, which has no level to set.
     """
-    if level(pcm) == -inf:
+    return bring_to_level(pcm, lufs, peak_dbfs)[0]
+
+
+def bring_to_level(
+    pcm: bytes,
+    lufs: float = SPEECH_LUFS,
+    peak_dbfs: float = PEAK_LIMIT_DBFS,
+    rate_hz: int = RATE_HZ,
+) -> tuple[bytes, float]:
+    """Return the same as `set_level`, and the level that was reached in LUFS.
+
+    That is lower than asked for when a sound consists of peaks, which the limiter takes away.
+    """
+    loudness = level(pcm, rate_hz)
+    if loudness == -inf:
         raise ValueError("silence has no level to set")
     for _ in range(_LEVEL_ROUNDS):
-        gain_db = lufs - level(pcm)
-        pcm = from_samples(_limited(to_samples(pcm) * 10 ** (gain_db / 20), peak_dbfs))
-    return pcm
+        raised = to_samples(pcm) * 10 ** ((lufs - loudness) / 20)
+        limited = _limited(raised, peak_dbfs, rate_hz)
+        pcm = from_samples(limited)
+        if limited is raised:
+            return pcm, lufs
+        loudness = level(pcm, rate_hz)
+        if abs(lufs - loudness) < _LEVEL_EXACT_DB:
+            break
+    return pcm, loudness
 
 
-def _limited(samples: Samples, peak_dbfs: float) -> Samples:
-    """Turn the level down around each peak, smoothly over 10 ms, so that nothing is clipped."""
+def _limited(samples: Samples, peak_dbfs: float, rate_hz: int) -> Samples:
+    """Turn the level down around each peak, smoothly over 10 ms, so that nothing is clipped.
+
+    Samples without such peaks are returned as they are.
+    """
     from scipy.ndimage import minimum_filter1d, uniform_filter1d  # noqa: PLC0415  see level()
     from scipy.signal import resample_poly  # noqa: PLC0415  see level()
 
     oversampled = np.abs(resample_poly(samples, 4, 1)).reshape(-1, 4).max(axis=1)
     ceiling = 10 ** ((peak_dbfs - _PEAK_MARGIN_DB) / 20)
+    if oversampled.max() <= ceiling:
+        return samples
     gain = np.minimum(1.0, ceiling / np.maximum(oversampled, ceiling))
-    window = RATE_HZ // 100
+    window = rate_hz // 100
     limited: Samples = samples * uniform_filter1d(minimum_filter1d(gain, 2 * window), window)
     return limited

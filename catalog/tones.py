@@ -10,6 +10,9 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
+from catalog import lifecycle
+from catalog.codes import QUARANTINE, next_codes
+from catalog.lifecycle import PUBLISHED, RETIRED
 from catalog.values import BadToneCode, parse_tone_code
 from store.changes import announce
 from store.schema import catalogue_version
@@ -29,6 +32,7 @@ COLUMNS = (
 )
 LONGEST = {"title": 20, "artist": 15, "sp": 40, "style": 20}
 """Characters; title and artist must fit one SMS with the longest text around them."""
+LONGEST_REASON = 100
 PRICES = ("price_fen", "member_price_fen", "senior_price_fen")
 DEAREST_FEN = 100_000
 _AT_ONCE = 500
@@ -54,7 +58,10 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class Tone:
-    """A tone of the catalogue. `sound` and `title_sound` are stems below the sounds folder."""
+    """A tone of the catalogue. `sound` and `title_sound` are stems below the sounds folder.
+
+    `state` is one of `catalog.lifecycle`; `reason` tells why it is suspended.
+    """
 
     code: str
     title: str
@@ -67,11 +74,20 @@ class Tone:
     sound: str
     duration_ms: int
     title_sound: str | None
+    retired_at: datetime | None = None
+    reason: str | None = None
+
+    def is_song(self, title: str, artist: str) -> bool:
+        """Say whether this tone is that song."""
+        return (self.title, self.artist) == (title, artist)
 
 
 @dataclass(frozen=True, slots=True)
 class CatalogueRow:
-    """One checked line of a catalogue file; `audio` is a path below the audio folder, or empty."""
+    """One checked line of a catalogue file; `audio` is a path below the audio folder, or empty.
+
+    An empty `code` asks for the next free one.
+    """
 
     line: int
     code: str
@@ -83,8 +99,15 @@ class CatalogueRow:
     licence_until: date | None
     audio: str
 
-    def tone(self, sound: str, duration_ms: int, title_sound: str | None) -> Tone:
-        """Return the published tone that this line and its sound files make."""
+    def tone(
+        self,
+        sound: str,
+        duration_ms: int,
+        title_sound: str | None,
+        state: str = PUBLISHED,
+        reason: str | None = None,
+    ) -> Tone:
+        """Return the tone that this line and its sound files make."""
         return Tone(
             code=self.code,
             title=self.title,
@@ -93,11 +116,32 @@ class CatalogueRow:
             style=self.style,
             prices=self.prices,
             licence_until=self.licence_until,
-            state="published",
+            state=state,
             sound=sound,
             duration_ms=duration_ms,
             title_sound=title_sound,
+            reason=reason,
         )
+
+
+def decode_catalogue(content: bytes, name: str) -> str:
+    """Return a catalogue file's text: UTF-8, or GB18030 (GBK) as Excel in China writes it.
+
+    Raises:
+        BadCatalogue: it is neither; the error names where it ceases to be text.
+    """
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        pass
+    try:
+        return content.decode("gb18030")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        column = error.start - content.rfind(b"\n", 0, error.start)
+        wrong = content[error.start : error.end].hex(" ")
+        reason = "neither UTF-8 nor GBK text; save it as CSV UTF-8"
+        raise BadCatalogue([f"{name}:{line}:{column}: {wrong}: {reason}"]) from error
 
 
 def read_catalogue(text: str, name: str) -> tuple[CatalogueRow, ...]:
@@ -106,16 +150,15 @@ def read_catalogue(text: str, name: str) -> tuple[CatalogueRow, ...]:
     Raises:
         BadCatalogue: every error of the file, as `name:line:column: value: reason` sentences.
     """
-    records = list(csv.reader(io.StringIO(text, newline="")))
+    records = _records(text, name)
     if not records:
         raise BadCatalogue([f"{name}:1: the file is empty; its first line is {','.join(COLUMNS)}"])
-    header = tuple(heading.strip().lstrip("\ufeff") for heading in records[0])
+    header = tuple(heading.strip().lstrip("\ufeff") for heading in records[0][1])
     if header != COLUMNS:
         raise BadCatalogue([f"{name}:1: the header is not {','.join(COLUMNS)}"])
     errors: list[str] = []
     rows: list[CatalogueRow] = []
-    lines: dict[str, int] = {}
-    for line, record in enumerate(records[1:], start=2):
+    for line, record in records[1:]:
         if not any(field.strip() for field in record):
             continue
         if len(record) != len(COLUMNS):
@@ -123,16 +166,38 @@ def read_catalogue(text: str, name: str) -> tuple[CatalogueRow, ...]:
             continue
         row, wrong = _read_row(line, dict(zip(COLUMNS, map(str.strip, record), strict=True)))
         errors += [f"{name}:{line}:{reason}" for reason in wrong]
-        if row is not None and row.code in lines:
-            errors.append(f"{name}:{line}:code: {row.code}: stands in line {lines[row.code]} too")
-        elif row is not None:
-            lines[row.code] = line
+        if row is not None:
             rows.append(row)
+    errors += _repeated(rows, name)
     if not rows and not errors:
         errors.append(f"{name}:2: there is no tone below the header line")
     if errors:
         raise BadCatalogue(errors)
     return tuple(rows)
+
+
+def _repeated(rows: Iterable[CatalogueRow], name: str) -> Iterator[str]:
+    lines: dict[str, int] = {}
+    for row in rows:
+        first = lines.setdefault(row.code, row.line)
+        if row.code and first != row.line:
+            yield f"{name}:{row.line}:code: {row.code}: stands in line {first} too"
+
+
+def _records(text: str, name: str) -> list[tuple[int, list[str]]]:
+    """Return the records, each with the line that it begins in."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    records: list[tuple[int, list[str]]] = []
+    while True:
+        line = reader.line_num + 1
+        try:
+            record = next(reader, None)
+        except csv.Error as error:
+            reason = f"{error}; a quotation mark within a field is written twice"
+            raise BadCatalogue([f"{name}:{line}: {reason}"]) from error
+        if record is None:
+            return records
+        records.append((line, record))
 
 
 def _read_row(line: int, fields: Mapping[str, str]) -> tuple[CatalogueRow | None, list[str]]:
@@ -161,6 +226,8 @@ def _read_row(line: int, fields: Mapping[str, str]) -> tuple[CatalogueRow | None
 
 
 def _wrong_code(code: str) -> Iterator[str]:
+    if not code:
+        return  # the next free one will be his
     try:
         parse_tone_code(code)
     except BadToneCode:
@@ -187,7 +254,7 @@ def _wrong_prices(fields: Mapping[str, str]) -> Iterator[str]:
 
 _COLUMNS = tuple(table.c[column] for column in (
     "code", "title", "artist", "sp", "style", "price_fen", "member_price_fen", "senior_price_fen",
-    "licence_until", "state", "sound", "duration_ms", "title_sound",
+    "licence_until", "state", "sound", "duration_ms", "title_sound", "retired_at", "reason",
 ))  # fmt: skip
 _ALL = select(*_COLUMNS).order_by(table.c.code)
 _ONE = select(*_COLUMNS).where(table.c.code == bindparam("code"))
@@ -210,6 +277,8 @@ def tone_of(row: Row[tuple[object, ...]]) -> Tone:
         sound=row.sound,
         duration_ms=row.duration_ms,
         title_sound=row.title_sound,
+        retired_at=row.retired_at,
+        reason=row.reason,
     )
 
 
@@ -239,19 +308,6 @@ def these_tones(connection: Connection, codes: Iterable[str]) -> dict[str, Tone]
     }
 
 
-def find_tones(connection: Connection, words: str) -> tuple[Tone, ...]:
-    """Return the tones whose code, title, artist or style has every word; no word finds all."""
-    wanted = [word.casefold() for word in words.split()]
-    return tuple(
-        tone
-        for tone in all_tones(connection)
-        if all(
-            word in f"{tone.code} {tone.title} {tone.artist} {tone.style}".casefold()
-            for word in wanted
-        )
-    )
-
-
 def put_tones(connection: Connection, tones: Iterable[Tone], now: datetime) -> int:
     """Insert or replace tones by their code; return how many changed anything."""
     present = {tone.code: tone for tone in all_tones(connection)}
@@ -277,16 +333,66 @@ def put_tones(connection: Connection, tones: Iterable[Tone], now: datetime) -> i
     return len(changed)
 
 
-def retire_tone(connection: Connection, code: str, now: datetime) -> bool:
-    """Take a tone out of the catalogue; return False when there is no such published tone."""
-    done = connection.execute(
+def import_tones(
+    connection: Connection, tones: Iterable[Tone], seen: int, now: datetime
+) -> int | None:
+    """Insert or replace tones that were made of the catalogue's version `seen`, as `put_tones`.
+
+    None: the catalogue has another version by now, and nothing was written; look at it again.
+    """
+    return None if version(connection) != seen else put_tones(connection, tones, now)
+
+
+def move_tone(
+    connection: Connection, code: str, verb: str, now: datetime, reason: str | None = None
+) -> str | None:
+    """Take a tone one step of its life further; return why it cannot be, in a sentence.
+
+    `verb` is one of `catalog.lifecycle.MOVES`, `reason` goes with a suspension.
+    """
+    tone = find_tone(connection, code)
+    if tone is None:
+        return f"tone {code} is not in the catalogue"
+    refused = lifecycle.refusal(code, tone.state, verb)
+    if refused is not None:
+        return refused
+    target = lifecycle.MOVES[verb].target
+    connection.execute(
         update(table)
-        .where(table.c.code == code, table.c.state == "published")
-        .values(state="retired", changed_at=now)
+        .where(table.c.code == code)
+        .values(
+            state=target,
+            reason=reason,
+            changed_at=now,
+            retired_at=now if target == RETIRED else None,
+        )
     )
-    if done.rowcount:
-        catalogue_changed(connection)
-    return bool(done.rowcount)
+    catalogue_changed(connection)
+    return None
+
+
+def retire_tone(connection: Connection, code: str, now: datetime) -> bool:
+    """Take a tone out of the catalogue; return False when there is none, or it is out already."""
+    return move_tone(connection, code, "retire", now) is None
+
+
+def quarantined_until(tone: Tone) -> datetime | None:
+    """Return until when the code of a retired tone goes to no other song; None: not retired."""
+    return tone.retired_at + QUARANTINE if tone.retired_at is not None else None
+
+
+def free_codes(tones: Iterable[Tone], now: datetime, count: int) -> tuple[str, ...]:
+    """Return the next codes that no tone has, and none had until lately; see `catalog.codes`."""
+    taken, quarantined, worn = set(), set(), set()
+    for tone in tones:
+        until = quarantined_until(tone)
+        if until is None:
+            taken.add(tone.code)
+        elif now < until:
+            quarantined.add(tone.code)
+        else:
+            worn.add(tone.code)
+    return next_codes(count, taken, quarantined, worn)
 
 
 def catalogue_changed(connection: Connection) -> None:
@@ -320,4 +426,6 @@ def _values(tone: Tone, now: datetime) -> dict[str, object]:
         "duration_ms": tone.duration_ms,
         "title_sound": tone.title_sound,
         "changed_at": now,
+        "retired_at": tone.retired_at,
+        "reason": tone.reason,
     }

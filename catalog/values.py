@@ -28,7 +28,8 @@ _MOBILE = re.compile(r"(?:\+86|0086|86|0)?(1[3-9][0-9]{9})")
 # 12593 and 17951 chose an IP carrier for a call; billing systems still hand such numbers over.
 _IP_PREFIX = re.compile(r"^(?:\+86|0086|86)?(?:12593|17951)(?=[0-9+])")
 _FULL_WIDTH = {ord("０") + n: str(n) for n in range(10)} | {ord("＋"): "+", ord("－"): "-"}
-_CODE = re.compile(r"[1-9][0-9]{2,7}", re.ASCII)
+LONGEST_CODE = 8
+_CODE = re.compile(rf"[1-9][0-9]{{2,{LONGEST_CODE - 1}}}", re.ASCII)
 
 
 def parse_msisdn(text: str) -> Msisdn:

@@ -359,6 +359,9 @@ class Paths(_Section):
         "config/branches.csv", description="Prefixes of numbers and their branches."
     )
     messages: str = Field("config/messages", description="Texts and prompts by language.")
+    voice: str = Field(
+        "", description="A Kokoro voice file that speaks imported titles; empty: none."
+    )
     publish: bool = Field(
         True,
         description="The scheduler's process watches and publishes directories.",

@@ -73,12 +73,14 @@ tone = Table(
     Column("member_price_fen", Integer, nullable=False),
     Column("senior_price_fen", Integer, nullable=False),
     Column("licence_until", Date),
-    Column("state", String(10), nullable=False),  # published, retired
+    Column("state", String(10), nullable=False),  # draft, published, suspended, retired
     Column("sound", String(200), nullable=False),  # stem below the sounds folder
     Column("duration_ms", Integer, nullable=False),
     Column("title_sound", String(200)),  # stem below the sounds folder
     Column("spelling", Text, nullable=False),  # in pinyin, see catalog.pinyin
     Column("changed_at", Instant, nullable=False),
+    Column("retired_at", Instant),  # its code goes to no other song for a while
+    Column("reason", String(100)),  # of a suspension
     Index(None, "licence_until"),
 )
 

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from audio.formats import SoundUnreadable
-from audio.ingest import import_sound
-from audio.prompts import title_file
+from catalog.finding import find_tones
+from catalog.lifecycle import MOVES, PUBLISHED
 from catalog.tones import (
+    LONGEST_REASON,
     BadCatalogue,
-    CatalogueRow,
     Tone,
     all_tones,
     find_tone,
-    find_tones,
-    put_tones,
-    read_catalogue,
-    retire_tone,
+    free_codes,
+    move_tone,
 )
 from toneline.command import (
     Refused,
@@ -36,7 +36,7 @@ from toneline.places import Places
 
 @click.group()
 def tones() -> None:
-    """Import, find, show and retire tones."""
+    """Import, find, show, publish, suspend and retire tones."""
 
 
 @tones.command("import")
@@ -46,71 +46,72 @@ def tones() -> None:
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="The folder that the column `audio` counts from (default: the file's own).",
 )
+@click.option("--draft", is_flag=True, help="New tones are drafts until `tones publish`.")
 @config_option
 @json_option
-def import_tones(file: Path, audio: Path | None, config: Path | None, as_json: bool) -> None:
+def import_tones(
+    file: Path, audio: Path | None, draft: bool, config: Path | None, as_json: bool
+) -> None:
     """Import a catalogue: all rows of FILE or none.
+
+    Recordings may be mp3, wav, flac, m4a and whatever else ffmpeg knows. One that did not change
+    since is left alone, so an import that was interrupted goes on where it stopped. A row without a
+    code gets the next free one.
 
     Example: toneline tones import catalogue.csv --audio recordings/
     """
+    # There is a process for each core; threads of numpy's would only be in each other's way (five
+    # times the processor time, measured). It reads this when it is imported, which is now.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # a second to import, and of no use to the other commands
+    from toneline.imports import (  # noqa: PLC0415
+        Batch,
+        Imported,
+        Interrupted,
+        Unsettled,
+        import_catalogue,
+    )
+
     settings = settings_of(config)
-    sounds = Places.of(settings).sounds
     try:
-        rows = read_catalogue(_text(file), file.name)
-        with database_of(settings) as database:
-            present = {tone.code: tone for tone in database.run_now(all_tones)}
-            made = _tones(rows, file, audio or file.parent, sounds, present, settings.line.language)
-            changed = database.run_now(put_tones, made, now())
+        batch = Batch.of(file, audio, as_draft=draft)
+        recordings = sum(bool(row.audio) for row in batch.rows)
+        with database_of(settings) as database, _progress(recordings, as_json) as advance:
+            imported: Imported = import_catalogue(batch, settings, database, now(), advance)
     except BadCatalogue as bad:
         raise Refused("\n".join(bad.errors)) from bad
+    except (Interrupted, Unsettled) as error:
+        raise Refused(str(error)) from error
     if as_json:
-        emit({"imported": len(rows), "changed": changed})
-    else:
-        click.echo(f"{len(rows)} tones imported, {changed} of them new or changed")
+        codes = [{"line": row.line, "code": row.code, "title": row.title} for row in imported.given]
+        emit(
+            {
+                "imported": len(imported.planned),
+                "changed": imported.changed,
+                "codes": codes,
+                "suspended": imported.suspended,
+                "unspoken_titles": imported.unspoken,
+            }
+        )
+        return
+    count = len(imported.planned)
+    click.echo(f"{count} tones imported, {imported.changed} of them new or changed")
+    for row in imported.given:
+        click.echo(f"{row.code} is the code of {row.title} (line {row.line})")
+    if imported.suspended:
+        click.echo(f"still suspended: {' '.join(imported.suspended)}")
+    if imported.unspoken:
+        click.echo(f"titles read as their codes: {imported.unspoken} ({imported.why})")
 
 
-def _text(file: Path) -> str:
-    try:
-        return file.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = file.read_bytes()[: error.start].count(b"\n") + 1
-        raise BadCatalogue([f"{file.name}:{line}: this is not UTF-8 text"]) from error
-
-
-def _tones(
-    rows: Sequence[CatalogueRow],
-    file: Path,
-    audio: Path,
-    sounds: Path,
-    present: dict[str, Tone],
-    language: str,
-) -> list[Tone]:
-    errors: list[str] = []
-    made: list[Tone] = []
-    root = audio.resolve()
-    for row in rows:
-        known = present.get(row.code)
-        title_sound = _title_sound(row.title, sounds, language)
-        recording = (audio / row.audio).resolve()
-        if row.audio and not recording.is_relative_to(root):
-            errors.append(f"{file.name}:{row.line}:audio: {row.audio}: lies outside {audio}")
-        elif row.audio:
-            try:
-                made.append(row.tone(*import_sound(recording, sounds, row.code), title_sound))
-            except SoundUnreadable as error:
-                errors.append(f"{file.name}:{row.line}:audio: {row.audio}: {error}")
-        elif known is not None:
-            made.append(row.tone(known.sound, known.duration_ms, title_sound))
-        else:
-            errors.append(f"{file.name}:{row.line}:audio: a new tone needs a recording")
-    if errors:
-        raise BadCatalogue(errors)
-    return made
-
-
-def _title_sound(title: str, sounds: Path, language: str) -> str | None:
-    stem = f"titles/{language}/{Path(title_file(title)).stem}"
-    return stem if (sounds / f"{stem}.wav").exists() else None
+@contextmanager
+def _progress(length: int, as_json: bool) -> Iterator[Callable[[], None]]:
+    """Yield what moves a bar on standard error, if somebody is there to see it."""
+    if as_json or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    with click.progressbar(length=length, label="importing", file=sys.stderr) as bar:
+        yield lambda: bar.update(1)
 
 
 def shown(tone: Tone, sounds: Path) -> dict[str, Any]:
@@ -128,19 +129,22 @@ def shown(tone: Tone, sounds: Path) -> dict[str, Any]:
         },
         "licence_until": tone.licence_until,
         "state": tone.state,
+        "reason": tone.reason,
+        "retired_at": tone.retired_at,
         "sound": str(sounds / tone.sound),
         "duration_ms": tone.duration_ms,
     }
 
 
 def tone_line(tone: Tone) -> str:
-    """Return a tone as a person reads it in a list."""
+    """Return a tone as lists in the terminal show it."""
     prices = "/".join(f"{fen / 100:g}" for fen in (
         tone.prices.visitor, tone.prices.member, tone.prices.senior
     ))  # fmt: skip
     until = f", until {tone.licence_until}" if tone.licence_until else ""
-    retired = "" if tone.state == "published" else f" [{tone.state}]"
-    return f"{tone.code}  {tone.title}  {tone.artist}  {tone.style}  {prices} yuan{until}{retired}"
+    why = f": {tone.reason}" if tone.reason else ""
+    state = "" if tone.state == PUBLISHED else f" [{tone.state}{why}]"
+    return f"{tone.code}  {tone.title}  {tone.artist}  {tone.style}  {prices} yuan{until}{state}"
 
 
 @tones.command("find")
@@ -148,9 +152,12 @@ def tone_line(tone: Tone) -> str:
 @config_option
 @json_option
 def find(words: str, config: Path | None, as_json: bool) -> None:
-    """List the tones that have all WORDS in code, title, artist or style; "" lists all.
+    """List the tones that have all WORDS in code, title or artist, the likeliest first.
 
-    Example: toneline tones find 茉莉花
+    A word may be pinyin, in full or by initials from any character on; a style is found last. ""
+    lists all.
+
+    Example: toneline tones find mlh
     """
     settings = settings_of(config)
     with database_of(settings) as database:
@@ -184,15 +191,76 @@ def show(code: str, config: Path | None, as_json: bool) -> None:
     click.echo(f"      {document['sound']}.wav  {tone.duration_ms / 1000:.1f} s")
 
 
+@tones.command("publish")
+@click.argument("code")
+@config_option
+def publish(code: str, config: Path | None) -> None:
+    """Let callers hear and order a draft.
+
+    Example: toneline tones publish 1029
+    """
+    _move(code, "publish", config)
+
+
+@tones.command("suspend")
+@click.argument("code")
+@click.option("--reason", required=True, help="Why, for whoever looks at it later.")
+@config_option
+def suspend(code: str, reason: str, config: Path | None) -> None:
+    """Stop a tone's previews and sales for a while; who has it keeps it.
+
+    Example: toneline tones suspend 1029 --reason "rights are disputed"
+    """
+    if not 0 < len(reason) <= LONGEST_REASON or not reason.isprintable():
+        raise Refused(f"the reason is one line of 1 to {LONGEST_REASON} characters")
+    _move(code, "suspend", config, reason)
+
+
+@tones.command("resume")
+@click.argument("code")
+@config_option
+def resume(code: str, config: Path | None) -> None:
+    """End a tone's suspension.
+
+    Example: toneline tones resume 1029
+    """
+    _move(code, "resume", config)
+
+
 @tones.command("retire")
 @click.argument("code")
 @config_option
 def retire(code: str, config: Path | None) -> None:
     """Take a tone out of the catalogue; who has it keeps it.
 
+    Its code goes to no other song for 90 days. Importing the same song again brings it back.
+
     Example: toneline tones retire 1029
     """
+    _move(code, "retire", config)
+
+
+def _move(code: str, verb: str, config: Path | None, reason: str | None = None) -> None:
     with database_of(settings_of(config)) as database:
-        if not database.run_now(retire_tone, code, now()):
-            raise Refused(f"tone {code} is not in the catalogue, or retired already")
-    click.echo(f"tone {code} is retired")
+        refused = database.run_now(move_tone, code, verb, now(), reason)
+    if refused:
+        raise Refused(refused)
+    click.echo(f"tone {code} is {MOVES[verb].done}")
+
+
+@tones.command("codes")
+@click.option("--free", default=10, type=click.IntRange(1, 10_000), help="How many (default: 10).")
+@config_option
+@json_option
+def codes(free: int, config: Path | None, as_json: bool) -> None:
+    """Print the next free codes, in the order in which imports give them out.
+
+    Example: toneline tones codes --free 20
+    """
+    with database_of(settings_of(config)) as database:
+        found = free_codes(database.run_now(all_tones), now(), free)
+    if as_json:
+        emit(found)
+        return
+    for code in found:
+        click.echo(code)

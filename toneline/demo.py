@@ -10,17 +10,10 @@ from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
 
-from audio.formats import (
-    RATE_HZ,
-    SAMPLE_BYTES,
-    SoundUnreadable,
-    read_sound,
-    with_ending,
-    write_sound,
-)
-from audio.prompts import title_file
+from audio.formats import RATE_HZ, SAMPLE_BYTES, SoundUnreadable, with_ending
 from audio.scores import VERSION, BadScore, parse_score
 from catalog.tones import CatalogueRow, Tone, read_catalogue
+from toneline.titles import install_title
 
 SAMPLE_SP = "示例曲库"
 SAMPLE = Path(__file__).resolve().parent.parent / "config" / "sample"
@@ -51,7 +44,7 @@ def prepare_sample(
     stems = {code: f"tones/{code}-{_digest(score)}" for code, score in scores.items()}
     _render_missing({sounds / stems[code]: score for code, score in scores.items()}, progress)
     return tuple(
-        _tone(row, stems[row.code], _title_sound(row.title, sounds, speech, language), sounds)
+        _tone(row, stems[row.code], install_title(row.title, sounds, speech, language), sounds)
         for row in rows
     )
 
@@ -108,18 +101,6 @@ def _render_missing(wanted: Mapping[Path, Path], progress: Callable[[str], None]
 
 def _leave_interrupts_to_the_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _title_sound(title: str, sounds: Path, speech: Path, language: str) -> str | None:
-    """Put a spoken title among the sounds; return its stem, None if nobody has spoken it."""
-    spoken = speech / "titles" / title_file(title)
-    if not spoken.is_file():
-        return None
-    stem = f"titles/{language}/{spoken.stem}"
-    ready = with_ending(sounds / stem, ".wav")
-    if not ready.is_file() or ready.stat().st_mtime_ns < spoken.stat().st_mtime_ns:
-        write_sound(sounds / stem, read_sound(spoken))
-    return stem
 
 
 def _tone(row: CatalogueRow, stem: str, title_sound: str | None, sounds: Path) -> Tone:

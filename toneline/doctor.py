@@ -206,7 +206,7 @@ def _programs() -> Iterator[Finding]:
     yield Finding(
         "ffmpeg",
         True,
-        found or "not installed; imports of mp3 and flac need it: apt-get install ffmpeg",
+        found or "not installed; imports (mp3, flac, G.722) need it: apt-get install ffmpeg",
     )
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import wave
 from math import inf
 from pathlib import Path
@@ -23,10 +24,12 @@ from audio.formats import (
     read_recording,
     read_sound,
     set_level,
+    sweep,
     to_samples,
     to_telephone,
     to_wav,
     true_peak_dbfs,
+    write_set,
     write_sound,
     write_whole,
 )
@@ -176,3 +179,28 @@ def test_a_level_is_set_and_peaks_stay_below_the_limit(burst: float) -> None:
 def test_a_duration_counts_samples() -> None:
     assert duration_ms(b"\0\0" * 8000) == 1000
     assert duration_ms(b"") == 0
+
+
+def test_a_set_of_files_appears_whole(tmp_path: Path) -> None:
+    files = {tmp_path / "tones" / name: name.encode() for name in ("a.alaw", "a.ulaw", "a.wav")}
+    write_set(files)
+    assert {path.name for path in (tmp_path / "tones").iterdir()} == {"a.alaw", "a.ulaw", "a.wav"}
+    assert all(path.read_bytes() == content for path, content in files.items())
+
+
+def test_a_set_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    too_long = tmp_path / f"{'n' * 300}.wav"
+    with pytest.raises(OSError, match="too long"):
+        write_set({tmp_path / "a.alaw": b"1", too_long: b"2"})
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_writer_left_is_swept_away_and_what_is_being_written_is_not(
+    tmp_path: Path,
+) -> None:
+    for name, written_at in ((".a.wav.17", 100), (".b.wav.18", 300), ("c.wav", 100)):
+        (tmp_path / name).write_bytes(b"half")
+        os.utime(tmp_path / name, (written_at, written_at))
+    sweep(tmp_path, 200)
+    assert {path.name for path in tmp_path.iterdir()} == {".b.wav.18", "c.wav"}
+    sweep(tmp_path / "absent", 200)

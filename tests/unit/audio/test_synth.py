@@ -11,14 +11,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from audio.dtmf import find_digits
 from audio.formats import RATE_HZ, duration_ms, level, to_samples, true_peak_dbfs
 from audio.scores import BadScore, Note, Part, Score, parse_score
 from audio.synth import render
 from audio.voices import VOICES
 
 SCORES = sorted((Path(__file__).parents[3] / "config/sample/scores").glob("*.toml"))
-DTMF_ROWS = (697, 770, 852, 941)
-DTMF_COLUMNS = (1209, 1336, 1477, 1633)
 Samples = NDArray[np.float64]
 
 
@@ -126,36 +125,6 @@ def test_no_two_tones_are_alike(tones: dict[str, bytes]) -> None:
             assert likeness < 0.3, (name, other)
 
 
-def looks_like_a_digit(sound: Samples) -> NDArray[np.bool_]:
-    """Return for each 40 ms window, every 10 ms, whether it holds a DTMF digit.
-
-    The usual criteria: one frequency of each group has most of the energy (60 % here; detectors
-    ask for about 80), the two within 8 dB of each other, and the window is not near silence.
-    """
-    length = int(0.04 * RATE_HZ)
-    windows = np.lib.stride_tricks.sliding_window_view(sound, length)[:: RATE_HZ // 100]
-    time = np.arange(length) / RATE_HZ
-    energy = np.square(windows).sum(axis=1)
-
-    def strongest(group: tuple[int, ...]) -> Samples:
-        waves = np.exp(-2j * np.pi * np.outer(time, group))
-        power = np.abs(windows @ waves) ** 2 * 2 / length
-        return np.asarray(power.max(axis=1)) + 1e-12
-
-    row, column = strongest(DTMF_ROWS), strongest(DTMF_COLUMNS)
-    twist_db = np.abs(10 * np.log10(row / column))
-    audible = energy / length > 1e-5
-    return np.asarray(audible & (row + column > 0.6 * energy) & (twist_db < 8))
-
-
-def test_the_digit_detector_knows_every_digit() -> None:
-    time = np.arange(RATE_HZ // 10) / RATE_HZ
-    for row in DTMF_ROWS:
-        for column in DTMF_COLUMNS:
-            digit = 0.2 * np.sin(2 * np.pi * row * time) + 0.25 * np.sin(2 * np.pi * column * time)
-            assert looks_like_a_digit(digit).all()
-
-
 def test_no_tone_holds_anything_like_a_digit(tones: dict[str, bytes]) -> None:
     for name, pcm in tones.items():
-        assert not looks_like_a_digit(to_samples(pcm)).any(), name
+        assert find_digits(to_samples(pcm)) == (), name

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from catalog.tones import (
     COLUMNS,
     BadCatalogue,
+    Tone,
     all_tones,
+    decode_catalogue,
     find_tone,
-    find_tones,
+    free_codes,
+    import_tones,
+    move_tone,
     put_tones,
     read_catalogue,
     retire_tone,
@@ -82,8 +86,80 @@ def test_a_retired_tone_stays_known_but_is_no_longer_published(database: LocalDa
     assert [tone.state for tone in database.run_now(all_tones)] == ["retired"]
 
 
-def test_tones_are_found_by_every_word(database: LocalDatabase) -> None:
-    database.run_now(put_tones, some_tones(), NOW)
-    assert [tone.code for tone in database.run_now(find_tones, "茉莉 古筝")] == ["1029"]
-    assert len(database.run_now(find_tones, "")) == len(some_tones())
-    assert database.run_now(find_tones, "摇滚") == ()
+def test_a_file_from_excel_in_china_is_read() -> None:
+    text = HEADER + GOOD
+    for encoding in ("utf-8", "utf-8-sig", "gbk", "gb18030"):
+        assert decode_catalogue(text.encode(encoding), "c.csv") == text
+    rare = text.replace("茉莉花", "茉莉花𠮷")
+    assert decode_catalogue(rare.encode("gb18030"), "c.csv") == rare
+
+
+def test_what_is_no_text_is_refused_where_it_ceases_to_be() -> None:
+    with pytest.raises(BadCatalogue, match=r"^c\.csv:2:3: ff: neither UTF-8 nor GBK text"):
+        decode_catalogue(b"code\n10\xff\xff29", "c.csv")
+
+
+def test_a_line_may_leave_the_code_to_us() -> None:
+    rows = read_catalogue(HEADER + GOOD.replace("1029", "") * 2, "c.csv")
+    assert [row.code for row in rows] == ["", ""]
+
+
+def test_an_open_quotation_mark_is_told_with_its_line() -> None:
+    with pytest.raises(BadCatalogue, match=r"^c\.csv:3: "):
+        read_catalogue(HEADER + GOOD + '1032,"茉莉"花,古筝,示例,民歌,200,150,100,,a.wav\n', "c.csv")
+
+
+def test_a_field_of_two_lines_does_not_shift_the_lines_that_follow() -> None:
+    two_lines = '1007,"茉莉\n花",古筝,示例,民歌,200,150,100,,a.wav\n'
+    with pytest.raises(BadCatalogue) as refused:
+        read_catalogue(HEADER + two_lines + "0,a,b,c,d,1,1,1,,\n", "c.csv")
+    assert [error.split(": ")[0] for error in refused.value.errors] == [
+        "c.csv:2:title",
+        "c.csv:4:code",
+    ]
+
+
+def test_a_tone_lives_from_draft_to_retired(database: LocalDatabase) -> None:
+    database.run_now(put_tones, [a_tone(state="draft")], NOW)
+
+    def move(verb: str, reason: str | None = None) -> str | None:
+        before = database.run_now(version)
+        refused = database.run_now(move_tone, "1029", verb, NOW, reason)
+        assert (database.run_now(version) == before) == (refused is not None)
+        return refused
+
+    assert move("suspend", "x") == "tone 1029 is draft: only a published tone can be suspended"
+    assert move("publish") is None
+    assert move("suspend", "版权有争议") is None
+    assert database.run_now(find_tone, "1029") == replace(
+        a_tone(state="suspended"), reason="版权有争议"
+    )
+    assert move("resume") is None
+    assert database.run_now(find_tone, "1029") == a_tone()
+    assert move("retire") is None
+    assert database.run_now(find_tone, "1029") == replace(a_tone(state="retired"), retired_at=NOW)
+    assert move("resume") == "tone 1029 is retired: import it again to bring it back"
+    assert database.run_now(move_tone, "1032", "retire", NOW) == "tone 1032 is not in the catalogue"
+
+
+def test_an_import_of_an_older_catalogue_writes_nothing(database: LocalDatabase) -> None:
+    seen = database.run_now(version)
+    assert database.run_now(import_tones, [a_tone()], seen, NOW) == 1
+    assert database.run_now(import_tones, [a_tone("1032")], seen, NOW) is None
+    assert database.run_now(find_tone, "1032") is None
+
+
+def test_free_codes_avoid_tones_and_those_retired_lately() -> None:
+    def retired(code: str, days: int) -> Tone:
+        return replace(a_tone(code, state="retired"), retired_at=NOW - timedelta(days=days))
+
+    tones = [
+        a_tone("1007"),
+        a_tone("1010", state="draft"),
+        retired("1029", 89),
+        retired("1032", 90),
+    ]
+    assert free_codes(tones, NOW, 2) == ("1041", "1055")
+    everything = free_codes(tones, NOW, 897)
+    assert "1029" not in everything
+    assert everything[896] == "1032"

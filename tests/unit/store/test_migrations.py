@@ -89,7 +89,8 @@ def test_a_database_of_a_newer_program_is_refused_and_left_as_it_is(
         migrations.upgrade(database_url)
     assert migrations.current(database.engine) == "9999"
     with database.engine.begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+        restored = text("UPDATE alembic_version SET version_num = :head")
+        connection.execute(restored, {"head": migrations.HEAD})
 
 
 def test_programs_that_upgrade_at_once_wait_for_each_other(
