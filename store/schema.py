@@ -27,6 +27,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     false,
+    null,
     text,
 )
 
@@ -78,6 +79,9 @@ tone = Table(
     Column("title_sound", String(200)),  # stem below the sounds folder
     Column("spelling", Text, nullable=False),  # in pinyin, see catalog.pinyin
     Column("changed_at", Instant, nullable=False),
+    # The catalogue's version that has it so; every UPDATE takes it away until the change is named.
+    Column("changed_in", Integer, onupdate=null()),
+    Index(None, "changed_in", "code"),
 )
 
 edition = Table(
