@@ -229,7 +229,7 @@ def test_keys_may_be_written_one_by_one_or_together() -> None:
 
 def test_a_number_with_a_line_break_is_refused() -> None:
     with pytest.raises(PhoneError, match="no number"):
-        phone._environment("12530019\nagi_callerid: 1", "1")  # noqa: SLF001  what else it could say
+        phone._environment("12530019\nagi_callerid: 1", "1", None)  # noqa: SLF001  what else it could say
 
 
 @pytest.fixture
