@@ -20,7 +20,7 @@ from catalog.tones import Row, Tone
 from store.database import LocalDatabase
 
 ROWS_A_PAGE = 2000
-MOST_RANKED = 2000  # finds; a word that more tones have tells too little to look at them all
+MOST_RANKED = 500  # finds; a word that more tones have tells too little to look at them all
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 
 from catalog.shelf import Numbers, Shelf
 from catalog.tones import Row, Tone, tone_of
@@ -194,33 +195,25 @@ def _style_number(numbers: dict[str, int], row: Row, number: int) -> int:
 
 def _spelling_numbers(row: Row, number: int) -> set[int]:
     spelling: str = row[13]
-    keys = (word.partition(" ")[0] for word in spelling.split(f" {KEYPAD_MARK}")[1:])
-    indexed = {f"{word[:KEYS_INDEXED]:0<{KEYS_INDEXED}}" for word in keys}
-    return {int(word) << _CODE_BITS | number for word in indexed}
+    start = spelling.find(f" {KEYPAD_MARK}")
+    if start < 0:
+        return set()
+    words = spelling[start:].split()
+    return {
+        int(word[1 : 1 + KEYS_INDEXED].ljust(KEYS_INDEXED, "0")) << _CODE_BITS | number
+        for word in words
+        if word[0] == KEYPAD_MARK
+    }
 
 
 def _pack(row: Row) -> bytes:
     """Return a published row in octets; behind it title and artist folded, if they change."""
-    (
-        code,
-        title,
-        artist,
-        sp,
-        style,
-        visitor,
-        member,
-        senior,
-        until,
-        _,
-        sound,
-        ms,
-        spoken,
-        spelling,
-    ) = row
+    until, _, sound, ms, spoken, spelling = row[8:]
     words = (
-        *(code, title, artist, sp, style, str(visitor), str(member), str(senior)),
+        *row[:5],
+        *map(str, row[5:8]),
         *("" if until is None else until.isoformat(), sound, str(ms), spoken or "", spelling),
-        *(folded if (folded := fold(text)) != text else "" for text in (title, artist)),
+        *(folded if (folded := fold(text)) != text else "" for text in row[1:3]),
     )
     return (_SEPARATOR.join(words) + _SEPARATOR).encode()
 
@@ -228,16 +221,16 @@ def _pack(row: Row) -> bytes:
 def _unpacked(packed: bytes) -> Row:
     """Return the row that was packed."""
     words = packed.decode().split(_SEPARATOR)
-    code, title, artist, sp, style, visitor, member, senior, until, sound, ms, spoken, spelling = (
-        words[:13]
-    )
+    until, sound, ms, spoken, spelling = words[8:13]
     return (
-        *(code, title, artist, sp, style, int(visitor), int(member), int(senior)),
+        *words[:5],
+        *map(int, words[5:8]),
         *(date.fromisoformat(until) if until else None, "published"),
         *(sound, int(ms), spoken or None, spelling),
     )
 
 
+@lru_cache(maxsize=4096)  # the same songs, call after call
 def _found(packed: bytes) -> Found:
     row = _unpacked(packed)
     return Found(tone_of(row), row[13])
