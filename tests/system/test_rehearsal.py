@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.system.line import PROGRAM, ROOT
+from tests.system.line import PROGRAM, ROOT, Settings
 from tests.system.scene import Scene, in_order, prompt, scene
 
 LINE = "12530019"
@@ -37,7 +37,7 @@ def staffed(tmp_path_factory: pytest.TempPathFactory, prepared_sounds: Path) -> 
     folder = tmp_path_factory.mktemp("staffed")
     (folder / "directories").mkdir()
     (folder / "directories" / "yangzhou.yaml").write_text(EDITIONS)
-    settings = {
+    settings: Settings = {
         "line": {"staff": [f"+86 {STAFF}"], "rehearsal_pin": PIN},
         "paths": {"directories": str(folder / "directories")},
     }
@@ -88,3 +88,12 @@ def test_the_telephone_in_the_terminal_hears_it_as_well(staffed: Scene) -> None:
     assert any(f"♪ {songs['songs'][0]['title']}" in line for line in lines)
     assert "预演中不能订购" in done.stdout
     assert staffed.line.orders(SUBSCRIBER) == []
+
+
+def test_no_caller_can_ask_for_it_in_his_number(staffed: Scene) -> None:
+    asks = f"\nagi_request: agi://127.0.0.1/rehearsal/{THEN}T00:00+08:00"
+    with staffed.call(LINE, SUBSCRIBER + "".join(f"%{ord(one):02X}" for one in asks)) as call:
+        call.wait_until_ended()
+    refused = [event["reason"] for event in staffed.line.events("protocol_error")]
+    assert set(refused) == {"agi_request comes twice in the environment"}
+    assert staffed.said(call) == ["line_trouble"]  # Asterisk's apology
