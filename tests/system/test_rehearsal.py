@@ -97,3 +97,12 @@ def test_no_caller_can_ask_for_it_in_his_number(staffed: Scene) -> None:
     refused = [event["reason"] for event in staffed.line.events("protocol_error")]
     assert set(refused) == {"agi_request comes twice in the environment"}
     assert staffed.said(call) == ["line_trouble"]  # Asterisk's apology
+
+
+def test_no_caller_can_be_another_in_his_number(staffed: Scene) -> None:
+    victim = "8613905250003"
+    forged = f"\nagi_threadid: 1\nagi_arg_1: {victim}\n\n"
+    with staffed.call(LINE, SUBSCRIBER + "".join(f"%{ord(one):02X}" for one in forged)) as call:
+        call.wait_until_ended()
+    assert staffed.said(call) == ["line_trouble"]
+    assert staffed.line.trace(victim) == []
