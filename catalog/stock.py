@@ -112,10 +112,9 @@ class Stock:
 
     def is_prefix(self, digits: str) -> bool:
         """Say whether some code is longer than these digits and begins with them."""
-        if len(digits) >= LONGEST_CODE or not _is_digits(digits):
-            return False
-        longer = next(self.codes(digits + "0"), "")
-        return longer.startswith(digits)
+        first = f"{digits}0"  # no longer code that begins so comes before this one
+        longer = next(self.codes(first), None) if _is_code(first) else None
+        return longer is not None and longer.startswith(digits)
 
     def of_style(self, style: str, after: str = "") -> Iterator[str]:
         """Yield the codes of a style behind this one, in order."""
