@@ -39,9 +39,9 @@ class Numbers:
             yield from islice(numbers, bisect_left(numbers, number), None)
 
     def changed(self, added: Set[int], removed: Set[int]) -> Generator[None, None, Numbers]:
-        """Return the numbers without some and with others, which count if they are in both."""
+        """Return the numbers with some and without others; what is in both stays as it is."""
         slices = list(self.slices)
-        placed = _by_slice(slices, added | removed)
+        placed = _by_slice(slices, added ^ removed)
         for place in sorted(placed, reverse=True):  # the places before one stay what they are
             here = placed[place]
             kept = set(slices[place]) if slices else set()

@@ -79,9 +79,8 @@ class Stock:
         for count, row in enumerate(rows, start=1):
             number, longest = number_of(row[0]), max(longest, len(row[0]))
             packed = self.tones.get(number)
-            before, after = None if packed is None else _unpacked(packed), None
-            if _is_published(row):
-                after = row
+            before = None if packed is None else _unpacked(packed)
+            after = row if _is_published(row) else None
             for goes, its in enumerate((after, before)):
                 if its is not None:
                     styles[goes].add(_style_number(numbers, its, number))
