@@ -1,32 +1,40 @@
-"""The snapshot in force: read again, and swapped whole, when the store announces a change."""
+"""The snapshot in force: what changed is read when the store announces it, and swapped in whole."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from zoneinfo import ZoneInfo
+from collections.abc import Callable, Generator
+from typing import Any
 
 import structlog
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Cooperator
 
-from catalog.branches import BranchTable
-from catalog.snapshot import Contents, Snapshot, read_contents
-from catalog.tones import version
+from catalog.snapshot import Snapshot, read_head
+from catalog.stock import Stock
+from catalog.tones import rows_changed, version
 from store.database import Database
+
+ROWS_A_PAGE = 200
+"""So many take the store, and whoever reads them, about a millisecond."""
 
 log = structlog.get_logger()
 
 
 class CurrentCatalogue(Service):
-    """Calling it gives the snapshot in force; who keeps that one is not disturbed by a swap."""
+    """Calling it gives the snapshot in force; who keeps that one is not disturbed by a swap.
 
-    def __init__(
-        self, database: Database, contents: Contents, branches: BranchTable, timezone: ZoneInfo
-    ) -> None:
+    The next one is built beside it, a step in each turn of the reactor, and shares what is the
+    same. `reactor` is Twisted's.
+    """
+
+    def __init__(self, database: Database, snapshot: Snapshot, reactor: Any) -> None:
         self._database = database
-        self._branches = branches
-        self._timezone = timezone
-        self._snapshot = Snapshot(contents, branches, timezone)
+        self._snapshot = snapshot
+        self._cooperator = Cooperator(
+            terminationPredicateFactory=lambda: lambda: True,
+            scheduler=lambda step: reactor.callLater(0, step),
+        )
         self._unsubscribe: Callable[[], None] | None = None
         self._reading: Deferred[None] | None = None
         self._again = False
@@ -36,9 +44,10 @@ class CurrentCatalogue(Service):
         return self._snapshot
 
     def startService(self) -> None:
-        """Follow the store's announcements."""
+        """Follow the store's announcements, and see what changed since the snapshot was made."""
         super().startService()
         self._unsubscribe = self._database.on_change("catalogue", self._changed)
+        self._changed()
 
     def stopService(self) -> Deferred[None] | None:
         """Follow no longer."""
@@ -58,18 +67,44 @@ class CurrentCatalogue(Service):
     def _changed(self) -> None:
         self._again = True
         if self._reading is None:
-            self._reading = Deferred.fromCoroutine(self._follow())
+            reading = self._reading = Deferred.fromCoroutine(self._follow())
+            if reading.called:  # a database in this process answers at once
+                self._reading = None
 
     async def _follow(self) -> None:
         try:
             while self._again:
                 self._again = False
-                if await self._database.run(version) == self._snapshot.version:
-                    continue
-                contents = await self._database.run(read_contents)
-                self._snapshot = Snapshot(contents, self._branches, self._timezone)
-                log.info("catalogue_changed", version=contents.version, tones=len(self._snapshot))
+                if await self._database.run(version) != self._snapshot.version:
+                    self._snapshot = await self._next()
+                    log.info(
+                        "catalogue_changed",
+                        version=self._snapshot.version,
+                        tones=len(self._snapshot),
+                    )
         except Exception:  # the edge of a job: the next announcement tries again
             log.exception("catalogue_not_read")
         finally:
             self._reading = None
+
+    async def _next(self) -> Snapshot:
+        """Return the catalogue as it is now; no part of it is older than another."""
+        stock, since = self._snapshot.stock, (self._snapshot.version + 1, "")
+        while True:
+            head = await self._database.run(read_head)
+            is_more = True
+            while is_more:
+                rows, since = await self._database.run(rows_changed, since, ROWS_A_PAGE)
+                stock = await self._in_steps(stock.changed(rows))
+                is_more = len(rows) == ROWS_A_PAGE
+            if await self._database.run(version) == head.version:
+                return self._snapshot.successor(head, stock)
+
+    async def _in_steps(self, making: Generator[None, None, Stock]) -> Stock:
+        made: list[Stock] = []
+
+        def steps() -> Generator[None, None, None]:
+            made.append((yield from making))
+
+        await self._cooperator.coiterate(steps())
+        return made[0]

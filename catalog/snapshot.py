@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
-from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from heapq import nsmallest
+from itertools import chain, islice, takewhile
+from operator import attrgetter
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
@@ -16,7 +16,12 @@ from catalog import tones as catalogue
 from catalog.branches import PROVINCE, BranchTable
 from catalog.directories import Edition, resolve
 from catalog.editions import all_editions
-from catalog.tones import Tone
+from catalog.stock import Found, Stock, fold, row_of
+from catalog.tones import Row, Tone
+from store.database import LocalDatabase
+
+ROWS_A_PAGE = 2000
+MOST_RANKED = 500  # finds; a word that more tones have tells too little to look at them all
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +45,31 @@ class Directory:
     sources: tuple[str, ...] = ()
 
 
+def read_head(connection: Connection) -> Contents:
+    """Return the catalogue as it stands, but for its tones."""
+    return Contents(catalogue.version(connection), (), all_editions(connection))
+
+
 def read_contents(connection: Connection) -> Contents:
-    """Return the catalogue as it stands."""
-    return Contents(
-        catalogue.version(connection),
-        catalogue.all_tones(connection),
-        all_editions(connection),
-        catalogue.spellings(connection),
+    """Return the catalogue as it stands; of a million tones this is slow, see `load_snapshot`."""
+    return replace(
+        read_head(connection),
+        tones=catalogue.all_tones(connection),
+        spellings=catalogue.spellings(connection),
     )
+
+
+def load_snapshot(database: LocalDatabase, branches: BranchTable, timezone: ZoneInfo) -> Snapshot:
+    """Return the catalogue as it stands or newer, read page by page: nobody else is locked out."""
+    head = database.run_now(read_head)
+    return Snapshot(head, branches, timezone, Stock.of(_all_rows(database)))
+
+
+def _all_rows(database: LocalDatabase) -> Iterator[Row]:
+    after = ""
+    while rows := database.run_now(catalogue.rows_from, after, ROWS_A_PAGE):
+        yield from rows
+        after = rows[-1][0]
 
 
 class Snapshot:
@@ -55,67 +77,88 @@ class Snapshot:
 
     province = PROVINCE
 
-    def __init__(self, contents: Contents, branches: BranchTable, timezone: ZoneInfo) -> None:
+    def __init__(
+        self,
+        contents: Contents,
+        branches: BranchTable,
+        timezone: ZoneInfo,
+        stock: Stock | None = None,
+    ) -> None:
+        """Hold what the contents have; `stock`: their tones, if somebody packed them already."""
         self.version = contents.version
         self._timezone = timezone
         self._branches = branches
-        self._tones = {tone.code: tone for tone in contents.tones if tone.state == "published"}
-        self._codes = sorted(self._tones)
-        self._styles: dict[str, list[Tone]] = {}
-        for tone in self._tones.values():
-            self._styles.setdefault(tone.style, []).append(tone)
+        self.stock = _packed(contents) if stock is None else stock
+        self._count = len(self.stock.tones)
         self._editions: dict[str, list[Edition]] = {}
         for edition in contents.editions:
             self._editions.setdefault(edition.owner, []).append(edition)
-        self._sought = {
-            code: _Sought.of(tone, contents.spellings.get(code, ""))
-            for code, tone in self._tones.items()
-        }
-        self.longest_code = max(map(len, self._codes), default=0)
 
     def __len__(self) -> int:
-        return len(self._tones)
+        return self._count
+
+    @property
+    def longest_code(self) -> int:
+        """How many digits the longest code has."""
+        return self.stock.longest_code
+
+    def successor(self, contents: Contents, stock: Stock) -> Snapshot:
+        """Return the snapshot that takes over from this one."""
+        return Snapshot(contents, self._branches, self._timezone, stock)
 
     def tone(self, code: str) -> Tone | None:
         """Return the published tone of a code."""
-        return self._tones.get(code)
+        return self.stock.tone(code)
 
     def is_code_prefix(self, digits: str) -> bool:
         """Say whether some published code is longer than these digits and begins with them."""
-        place = bisect_left(self._codes, digits)
-        if place < len(self._codes) and self._codes[place] == digits:
-            place += 1
-        return place < len(self._codes) and self._codes[place].startswith(digits)
+        return self.stock.is_prefix(digits)
 
     def nearest(self, code: str, count: int = 3) -> tuple[Tone, ...]:
         """Return tones whose codes are one slip of a finger away; if there is none, two slips."""
         once = set(_slips(code))
-        found = [other for other in once if other in self._tones]
+        found = [other for other in once if self.stock.has(other)]
         if not found and len(code) <= self.longest_code + 1:
             twice = {slip for first in once for slip in _slips(first)}
-            found = [other for other in twice if other in self._tones]
-        return tuple(self._tones[other] for other in sorted(found)[:count])
+            found = [other for other in twice if self.stock.has(other)]
+        return self._tones_of(sorted(found)[:count])
 
-    def same_style(self, tone: Tone) -> tuple[Tone, ...]:
-        """Return the other tones of its style by code, from the next one on and round."""
-        others = [other for other in self._styles.get(tone.style, ()) if other.code != tone.code]
-        behind = [other for other in others if other.code > tone.code]
-        return (*behind, *others[: len(others) - len(behind)])
+    def next_of_style(self, tone: Tone, at: datetime) -> Tone | None:
+        """Return the next tone of a tone's style that can be played, by code and round."""
+        behind = self.stock.of_style(tone.style, tone.code)
+        round_ = takewhile(lambda code: code < tone.code, self.stock.of_style(tone.style))
+        return next(self._playable(chain(behind, round_), at), None)
 
     def find(self, words: str, count: int = 10) -> tuple[Tone, ...]:
         """Return the tones whose code, title or artist has every word, the likeliest first.
 
         A word of Latin letters may also be pinyin, in full or by initials, from any character on.
         """
-        wanted = _folded(words).split()
+        wanted = fold(words).split()
         if not wanted:
             return ()
-        ranked = [
-            (rank, code)
-            for code, sought in self._sought.items()
-            if (rank := sought.rank(wanted)) is not None
-        ]
-        return tuple(self._tones[code] for _, code in nsmallest(count, ranked))
+        likely = chain(
+            islice(self.stock.titled(" ".join(wanted)), count),
+            islice(self.stock.containing(max(wanted, key=len)), MOST_RANKED),
+        )
+        ranks = {
+            (rank, found.tone.code): found.tone
+            for found in likely
+            if (rank := _rank(found, wanted)) is not None
+        }
+        return tuple(ranks[place] for place in nsmallest(count, ranks))
+
+    def by_keypad(self, digits: str, at: datetime, count: int) -> tuple[Tone, ...]:
+        """Return tones that can be played and whose titles, typed by initials, begin so.
+
+        Those that end so come first.
+        """
+        codes = (tone.code for tone in self.stock.by_keys(digits))
+        return tuple(islice(self._playable(codes, at), count))
+
+    def plays(self, code: str, at: datetime) -> bool:
+        """Say whether a tone is published and its licence holds at an instant."""
+        return self._plays(self.stock.tone(code), at)
 
     def branch_of(self, msisdn: str | None, area_code: str | None = None) -> str | None:
         """Return the branch by area code, else by number; None: unknown."""
@@ -124,50 +167,50 @@ class Snapshot:
     def directory(self, owner: str, at: datetime) -> Directory:
         """Return the ten songs of a branch or the province at an instant; see `resolve`."""
         resolved = resolve(
-            owner, self._editions, at, lambda code: self._plays(code, at), self._codes
+            owner, self._editions, at, lambda code: self.plays(code, at), self.stock.codes()
         )
         return Directory(
             resolved.owner,
             resolved.edition_id,
-            tuple(self._tones[song.code] for song in resolved.songs),
+            self._tones_of(song.code for song in resolved.songs),
             tuple(song.source for song in resolved.songs),
         )
 
-    def _plays(self, code: str, at: datetime) -> bool:
-        tone = self._tones.get(code)
+    def _playable(self, codes: Iterable[str], at: datetime) -> Iterator[Tone]:
+        """Yield the tones of these codes that can be played, each once."""
+        seen: set[str] = set()
+        for code in codes:
+            tone = None if code in seen else self.tone(code)
+            if tone is not None and self._plays(tone, at):
+                seen.add(code)
+                yield tone
+
+    def _plays(self, tone: Tone | None, at: datetime) -> bool:
         if tone is None:
             return False
         today = at.astimezone(self._timezone).date()
         return tone.licence_until is None or today <= tone.licence_until
 
-
-@dataclass(frozen=True, slots=True)
-class _Sought:
-    """What a search looks at: the title, all that is written of a tone, and its spellings."""
-
-    title: str
-    written: str
-    spelling: str
-
-    @classmethod
-    def of(cls, tone: Tone, spelling: str) -> _Sought:
-        title = _folded(tone.title)
-        return cls(title, f"{title} {_folded(tone.artist)} {tone.code}", spelling)
-
-    def rank(self, wanted: Sequence[str]) -> int | None:
-        """Return how far the words are from the title, 0 for the title itself; None: no match."""
-        joined = " ".join(wanted)
-        if joined == self.title:
-            return 0
-        if all(word in self.written for word in wanted):
-            return 1 if self.title.startswith(wanted[0]) else 2
-        if all(word in self.written or f" {word}" in self.spelling for word in wanted):
-            return 3 if f" {wanted[0]} " in self.spelling else 4
-        return None
+    def _tones_of(self, codes: Iterable[str]) -> tuple[Tone, ...]:
+        return tuple(tone for code in codes if (tone := self.tone(code)) is not None)
 
 
-def _folded(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).casefold()
+def _packed(contents: Contents) -> Stock:
+    tones = sorted(contents.tones, key=attrgetter("code"))
+    return Stock.of(row_of(tone, contents.spellings.get(tone.code, "")) for tone in tones)
+
+
+def _rank(found: Found, wanted: Sequence[str]) -> int | None:
+    """Return how far the words are from the title, 0 for the title itself; None: no match."""
+    title, spelling = fold(found.tone.title), found.spelling
+    written = f"{title} {fold(found.tone.artist)} {found.tone.code}"
+    if " ".join(wanted) == title:
+        return 0
+    if all(word in written for word in wanted):
+        return 1 if title.startswith(wanted[0]) else 2
+    if all(word in written or f" {word}" in spelling for word in wanted):
+        return 3 if f" {wanted[0]} " in spelling else 4
+    return None
 
 
 def _slips(code: str) -> Iterator[str]:

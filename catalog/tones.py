@@ -7,8 +7,9 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, exists, insert, select, tuple_, update
 
 from catalog import lifecycle
 from catalog.codes import QUARANTINE, next_codes
@@ -37,6 +38,9 @@ PRICES = ("price_fen", "member_price_fen", "senior_price_fen")
 DEAREST_FEN = 100_000
 _AT_ONCE = 500
 """Codes asked for in one statement: any engine takes so many values."""
+
+Row = tuple[Any, ...]
+"""A tone as the database gives it: the columns of Tone, its prices one by one, and its spelling."""
 
 
 class BadCatalogue(Exception):
@@ -256,15 +260,34 @@ _COLUMNS = tuple(table.c[column] for column in (
     "code", "title", "artist", "sp", "style", "price_fen", "member_price_fen", "senior_price_fen",
     "licence_until", "state", "sound", "duration_ms", "title_sound", "retired_at", "reason",
 ))  # fmt: skip
+_STOCKED = (*_COLUMNS[:13], table.c.spelling)
+"""See Row: why a tone is not published does not matter there."""
 _ALL = select(*_COLUMNS).order_by(table.c.code)
+_ROWS = (
+    select(*_STOCKED)
+    .where(table.c.code > bindparam("after"))
+    .order_by(table.c.code)
+    .limit(bindparam("count"))
+)
+_CHANGED = (
+    select(*_STOCKED, table.c.changed_in)
+    .where(
+        tuple_(table.c.changed_in, table.c.code) > tuple_(bindparam("since"), bindparam("after"))
+    )
+    .order_by(table.c.changed_in, table.c.code)
+    .limit(bindparam("count"))
+)
 _ONE = select(*_COLUMNS).where(table.c.code == bindparam("code"))
 _THESE = select(*_COLUMNS).where(table.c.code.in_(bindparam("codes", expanding=True)))
 _SPELLINGS = select(table.c.code, table.c.spelling)
 _VERSION = select(catalogue_version.c.version)
+_STAMP = (
+    update(table).where(table.c.changed_in.is_(None)).values(changed_in=_VERSION.scalar_subquery())
+)
 
 
-def tone_of(row: Row[tuple[object, ...]]) -> Tone:
-    """Return a catalogue row as a Tone."""
+def tone_of(row: Any) -> Tone:
+    """Return a row of the table `tone` as a Tone."""
     return Tone(
         code=row.code,
         title=row.title,
@@ -285,6 +308,47 @@ def tone_of(row: Row[tuple[object, ...]]) -> Tone:
 def all_tones(connection: Connection) -> tuple[Tone, ...]:
     """Return every tone, retired ones too, by code."""
     return tuple(tone_of(row) for row in connection.execute(_ALL))
+
+
+def rows_from(connection: Connection, after: str, count: int) -> tuple[Row, ...]:
+    """Return so many rows, of retired tones too, by code from the first one behind `after` on."""
+    return tuple(map(tuple, connection.execute(_ROWS, {"after": after, "count": count})))
+
+
+def rows_changed(
+    connection: Connection, since: tuple[int, str], count: int
+) -> tuple[tuple[Row, ...], tuple[int, str]]:
+    """Return so many rows that changed since a version, and where to go on: version and code."""
+    values = {"since": since[0], "after": since[1], "count": count}
+    found = list(connection.execute(_CHANGED, values))
+    end = (found[-1].changed_in, found[-1].code) if found else since
+    return tuple(tuple(row)[:-1] for row in found), end
+
+
+def has_others(connection: Connection, sp: str) -> bool:
+    """Say whether there are tones, and only of other content providers than this one."""
+    any_, its = (connection.execute(select(exists(which))).scalar() for which in (
+        select(table.c.code), select(table.c.code).where(table.c.sp == sp)))  # fmt: skip
+    return bool(any_) and not its
+
+
+def spell_anew(connection: Connection, now: datetime) -> int:
+    """Spell the tones that an older program has put here; return how many changed by it."""
+    missing = select(*_COLUMNS, table.c.spelling).where(table.c.spelling.not_like("%#%"))
+    found = list(connection.execute(missing))
+    if not found:
+        return 0
+    from catalog.pinyin import spelling  # noqa: PLC0415  see put_tones
+
+    spelled = {row.code: spelling(row.title, row.artist) for row in found}
+    fresh = {row.code for row in found if spelled[row.code] != row.spelling}
+    for code in fresh:
+        connection.execute(
+            update(table).where(table.c.code == code).values(spelling=spelled[code], changed_at=now)
+        )
+    if fresh:
+        catalogue_changed(connection)
+    return len(fresh)
 
 
 def spellings(connection: Connection) -> dict[str, str]:
@@ -396,12 +460,17 @@ def free_codes(tones: Iterable[Tone], now: datetime, count: int) -> tuple[str, .
 
 
 def catalogue_changed(connection: Connection) -> None:
-    """Give the catalogue its next version, so that every running line loads it."""
+    """Give the catalogue its next version, and all tones that were written before this call.
+
+    Every running line then reads what has changed: call it behind the last change.
+    """
     done = connection.execute(
         update(catalogue_version).values(version=catalogue_version.c.version + 1)
     )
     if not done.rowcount:
         connection.execute(insert(catalogue_version).values(id=1, version=1))
+    # Until the commit no other change gets a version: versions are in the order of commits.
+    connection.execute(_STAMP)
     announce(connection, "catalogue")
 
 

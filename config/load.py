@@ -126,4 +126,4 @@ def _sentences(invalid: ValidationError) -> list[str]:
 
 
 def _secret(key: str) -> bool:
-    return any(word in key for word in ("password", "secret", "url"))
+    return any(word in key for word in ("password", "pin", "secret", "url"))

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationInfo,
@@ -54,6 +55,11 @@ def _database_url(url: str) -> str:
             "empty, or sqlite:///FILE, or postgresql+psycopg://USER:PASSWORD@HOST/NAME"
         )
     return url
+
+
+def _pin(given: object) -> object:
+    # In the environment a PIN looks like a number; one that begins with 0 does not.
+    return str(given) if isinstance(given, int) else given
 
 
 def _prefix(digits: str) -> str:
@@ -133,6 +139,16 @@ class Line(_Section):
         pattern=r"^[^\r\n\x00]*$",
         description="What Dial() is given when a caller asks for an agent, such "
         'as "PJSIP/10086@trunk".',
+    )
+    staff: list[str] = Field(
+        default_factory=list,
+        description="Mobile numbers from which ** at the menu rehearses the line of another day.",
+    )
+    rehearsal_pin: Annotated[str, BeforeValidator(_pin)] = Field(
+        "",
+        pattern=r"^([0-9]{4,12})?$",
+        repr=False,
+        description="What they type then, 4 to 12 digits; empty: nobody rehearses by telephone.",
     )
 
 

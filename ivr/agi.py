@@ -167,6 +167,9 @@ class Dialogue:
         if self._state is _State.THEIR_TURN:
             return self._begin_answer(line)
         if self._state is _State.OUR_TURN:
+            if line.startswith(_FIRST_BYTES):
+                # A blank line in somebody's name ended the environment; what was before it is his.
+                raise RemoteProtocolError(f"{_excerpt(line)} comes behind the environment's end")
             # What else comes unasked is the rest of a value that held a ")" at the end of a line.
             return _HUNG_UP if line == b"HANGUP" else None
         return self._continue_answer(line)

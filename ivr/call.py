@@ -15,7 +15,7 @@ from catalog.values import FUNCTION_CODE, mask, yuan
 from config.settings import Line as LineSettings
 from config.settings import Policy, Sms
 from ivr.call_record import CallRecord
-from ivr.caller import Caller, Dialled, read_caller, read_dialled
+from ivr.caller import Caller, Dialled, read_caller, read_dialled, read_rehearsal
 from ivr.channel import Channel
 from ivr.keypad import Keypad, Press
 from ivr.patience import Pending
@@ -53,7 +53,8 @@ class Line:
     """What every call works with.
 
     `sounds` is the sounds folder as Asterisk sees it; `fingerprint` gives the SHA-256 of a sound's
-    file by its stem, `clock` aware instants, `new_id` 32 hex digits.
+    file by its stem, `clock` aware instants, `new_id` 32 hex digits. `staff` are the numbers
+    that may rehearse.
     """
 
     settings: LineSettings
@@ -70,6 +71,7 @@ class Line:
     reactor: Clock
     fingerprint: Callable[[str], str]
     log: Log
+    staff: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -91,6 +93,8 @@ class Call:
     refuses_offers: bool = False
     codes_sent: set[str] = field(default_factory=set)
     hangup_sms_announced: bool = False
+    rehearsed_at: datetime | None = None  # the instant whose line is heard; None: this is no game
+    pins_wrong: int = 0
     _quotes: dict[str, Pending[Quote | None]] = field(default_factory=dict)
     _known_pays_fen: dict[str, int] = field(default_factory=dict)
     _helped: str = ""
@@ -99,6 +103,23 @@ class Call:
         """The caller has come to another place."""
         self.ear.may_not_begin_code()
         self._helped = ""
+
+    # Now, or then.
+
+    @property
+    def heard_at(self) -> datetime:
+        """The instant at which the line is heard: the call's beginning, or the rehearsal's."""
+        return self.rehearsed_at or self.record.started_at
+
+    @property
+    def is_rehearsal(self) -> bool:
+        """Whether nothing may come of this call."""
+        return self.rehearsed_at is not None
+
+    def rehearse(self, at: datetime) -> None:
+        """From now on the line sounds as it will then, and nothing comes of what is pressed."""
+        self.rehearsed_at = at
+        self.record.note("rehearsal", of=at.isoformat())
 
     # Words.
 
@@ -147,7 +168,8 @@ class Call:
     @property
     def may_be_offered(self) -> bool:
         """Whether a hang-up SMS would come if the caller hung up now."""
-        return self.caller.msisdn is not None and not (self.has_ordered or self.refuses_offers)
+        has_objected = self.has_ordered or self.refuses_offers or self.is_rehearsal
+        return self.caller.msisdn is not None and not has_objected
 
     # The operator's side.
 
@@ -157,7 +179,7 @@ class Call:
 
     def begin_quote(self, tone: Tone) -> None:
         """Ask what the caller pays for a tone, so that it is known when he wants it."""
-        if self.caller.msisdn is not None:
+        if self.caller.msisdn is not None and not self.is_rehearsal:
             asking = self.line.operator.quote(self.caller.msisdn, tone)
             noting = Deferred.fromCoroutine(self._noted(tone.code, asking))
             self._quotes[tone.code] = self.pending(noting, "quote_failed")
@@ -247,6 +269,7 @@ def begin(line: Line, channel: Channel, first_sound: Callable[[Call], None]) -> 
     dialled = read_dialled(
         channel.environment.get("agi_extension", ""), line.settings.access_numbers
     )
+    rehearsed_at = read_rehearsal(channel.environment)
     snapshot = line.snapshot()
     record = CallRecord(line.clock(), line.reactor.seconds)
     call_id = line.new_id()
@@ -266,4 +289,6 @@ def begin(line: Line, channel: Channel, first_sound: Callable[[Call], None]) -> 
     )
     branch = snapshot.branch_of(caller.msisdn, dialled.area_code)
     call = Call(line, channel, call_id, caller, dialled, branch, snapshot, record, ear)
+    if rehearsed_at is not None:
+        call.rehearse(rehearsed_at)
     return call

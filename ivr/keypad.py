@@ -9,7 +9,8 @@ Held digits that are no code act one by one, in order, from where the first one 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from catalog.snapshot import Snapshot
@@ -19,6 +20,7 @@ from ivr.channel import Channel, SoundMissing
 
 BOUNCE_MS = 150  # the same digit sooner than this is one press: worn keys, doubled RFC 4733 events
 CODE_GAP_MS = 1200  # digits further apart than this are keys of their own
+HIDDEN = "?"  # recorded for a key that is nobody's business
 LATE_END_MS = 4000  # a # so soon after digits that were complete without it only ends them
 
 Press = str | Tone | None
@@ -69,6 +71,7 @@ class Keypad:
         self._codes_begin = False
         self._entry_keys = ""
         self._end_until_ms = 0
+        self._is_secret = False
         # A telephone that hears without waiting for real time hears more than passes by the clock.
         self._ahead_ms = 0
 
@@ -86,6 +89,15 @@ class Keypad:
     def may_end_late(self) -> None:
         """Digits are complete: the # that callers are told to end them with may still come."""
         self._end_until_ms = self._now_ms() + LATE_END_MS
+
+    @contextmanager
+    def secretly(self) -> Iterator[None]:
+        """Record that keys are pressed, and not which."""
+        self._is_secret = True
+        try:
+            yield
+        finally:
+            self._is_secret = False
 
     def drop_typed(self) -> None:
         """Forget what was typed ahead: nothing pressed before now may answer what is asked now."""
@@ -194,11 +206,12 @@ class Keypad:
     def _counts(self, digit: str) -> bool:
         """Record a key; False if it is the bounce of the one before."""
         now_ms = self._now_ms()
+        shown = HIDDEN if self._is_secret else digit
         bounced = digit == self._last_key and now_ms - self._last_key_ms < BOUNCE_MS
         if bounced:
-            self._record.note("key", digit=digit, ignored="bounce")
+            self._record.note("key", digit=shown, ignored="bounce")
             return False
-        self._record.note("key", digit=digit)
+        self._record.note("key", digit=shown)
         self._last_key, self._last_key_ms = digit, now_ms
         return True
 
@@ -244,12 +257,18 @@ class Keypad:
 
     def _end_hold(self, tone: Tone | None, run: str, held: list[str], end: str | None) -> Press:
         """Decide on digits after which nothing more came, or `end`: # or *."""
-        entered = end == "#" and self._snapshot.tone(run[1:]) is not None
-        if tone is not None and not (entered and run[0] in self._entry_keys):
+        entered = end == "#" and run[0] in self._entry_keys and self._enters(run)
+        if tone is not None and not entered:
             if end == "*":
                 self._typed.append(end)
             return tone
         return self._release(held if end is None else [*held, end])
+
+    def _enters(self, run: str) -> bool:
+        """Say whether what follows an entry key is what it asks for."""
+        if run[0] == "5":
+            return next(self._snapshot.stock.by_keys(run[1:]), None) is not None
+        return self._snapshot.tone(run[1:]) is not None
 
     def _release(self, held: list[str]) -> str:
         self._typed.extend(held[1:])

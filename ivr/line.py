@@ -1,6 +1,6 @@
 """The call itself: greet, directory, preview, order, goodbye.
 
-Plain coroutines, nothing else decides. A call walks from place to place (`ivr.places`); hang-up
+Plain coroutines, nothing else decides. A call walks from place to place (`ivr.place`); hang-up
 anywhere is CallerHungUp, which the walk never tests for. Whatever ends a call, its record and what
 it is owed are written afterwards.
 """
@@ -16,8 +16,11 @@ from twisted.internet.defer import CancelledError
 from ivr.agi import LocalProtocolError
 from ivr.call import Call, Line, begin
 from ivr.channel import CallerHungUp, CallTooLong, Channel, CommandRefused, SoundMissing
+from ivr.codes import code_place
+from ivr.menu import Menu
 from ivr.messages import hangup_sms, no_hangup_sms
-from ivr.places import Menu, Place, code_place
+from ivr.place import Place, Way
+from ivr.rehearsal import Announcement
 from ordering import contact, records
 
 __all__ = ["Line", "refuse_call", "take_call"]
@@ -75,13 +78,20 @@ async def _open(call: Call) -> None:
 
 
 def _first_place(call: Call) -> Place:
-    return code_place(call, call.dialled.code) if call.dialled.code else Menu("greeting")
+    first = code_place(call, call.dialled.code) if call.dialled.code else Menu("greeting")
+    return Announcement(first) if call.is_rehearsal else first
 
 
-async def _walk(call: Call, place: Place | None) -> None:
-    while place is not None:
+async def _walk(call: Call, leads_to: Place | Way) -> None:
+    while leads_to is not Way.OUT:
         call.arrive()
-        place = await place.visit(call)
+        leads_to = await _at(leads_to).visit(call)
+
+
+def _at(leads_to: Place | Way) -> Place:
+    if isinstance(leads_to, Way):
+        return Menu("greeting") if leads_to is Way.START else Menu()
+    return leads_to
 
 
 async def _part(call: Call, *sentences: str) -> None:
@@ -122,6 +132,8 @@ def _write_start(call: Call, started: records.CallStarted) -> None:
 async def _note_end(call: Call, outcome: str) -> None:
     """Write the call and what it is owed, and log its canonical event."""
     line = call.line
+    if call.is_rehearsal:
+        outcome = "rehearsal"
     ended = records.CallEnded(
         call.call_id,
         call.caller.msisdn,
@@ -132,7 +144,7 @@ async def _note_end(call: Call, outcome: str) -> None:
         line.clock(),
         outcome,
         call.record.events(),
-        call.record.previews(),
+        () if call.is_rehearsal else call.record.previews(),
     )
     offer = _owed(call, ended.ended_at)
     storing = line.database.run(records.call_ended, ended, offer)
@@ -152,6 +164,8 @@ async def _note_end(call: Call, outcome: str) -> None:
 
 def _owed(call: Call, ended_at: datetime) -> contact.Offer | None:
     """Return the hang-up SMS; an error in composing it must not cost the call its record."""
+    if call.is_rehearsal:
+        return None
     try:
         return hangup_sms(call, ended_at)
     except Exception as error:  # noqa: BLE001  the edge of a call

@@ -17,6 +17,8 @@ STORE_PATIENCE_S = 2.0
 
 async def code_by_sms(call: Call, tone: Tone) -> str:
     """Send the caller a tone's code, once a call; return the sentence that tells him."""
+    if call.is_rehearsal:
+        return "rehearsal_no_order"
     if call.caller.msisdn is None:
         return "code_not_sent"
     if tone.code not in call.codes_sent:

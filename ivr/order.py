@@ -20,6 +20,8 @@ async def order(call: Call, tone: Tone) -> Press:
 
     Returns what was pressed during the last words, for the place he comes back to.
     """
+    if call.is_rehearsal:
+        return await call.hear("rehearsal_no_order")
     await call.ear.answer()
     return await call.hear(await _order(call, tone))
 

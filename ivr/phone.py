@@ -18,11 +18,13 @@ import wave
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
 from audio.formats import FIRST_SECONDS
 from catalog.tones import Tone
+from ivr.caller import rehearsal_request
 from ivr.prompts import PromptBook
 
 KEYS = "0123456789*#"
@@ -152,8 +154,11 @@ def call(
     fingers: Fingers,
     text: Text,
     heard: Callable[[Event], None] = lambda _: None,
+    at: datetime | None = None,
 ) -> list[Event]:
     """Make a call and return what happened; `heard` is told each event as it happens.
+
+    `at`: an aware instant whose line is to be heard, in rehearsal.
 
     Raises:
         PhoneError: no line answers there, or it broke the call off.
@@ -166,7 +171,7 @@ def call(
         ) from error
     with connection:
         connection.settimeout(LINE_SILENT_S)
-        return _Telephone(connection, fingers, text, heard).talk(dialled, caller)
+        return _Telephone(connection, fingers, text, heard).talk(dialled, caller, at)
 
 
 class _Telephone:
@@ -186,9 +191,9 @@ class _Telephone:
         self._has_heard = False
         self._hung_up = False
 
-    def talk(self, dialled: str, caller: str) -> list[Event]:
+    def talk(self, dialled: str, caller: str, at: datetime | None) -> list[Event]:
         try:
-            self._send(_environment(dialled, caller))
+            self._send(_environment(dialled, caller, at))
             with self._connection.makefile("rb") as commands:
                 for line in commands:
                     self._send(self._answer(_words(line.decode())))
@@ -264,7 +269,7 @@ class _Telephone:
         self._heard(event)
 
 
-def _environment(dialled: str, caller: str) -> str:
+def _environment(dialled: str, caller: str, at: datetime | None) -> str:
     """Return the environment that Asterisk 22 begins a FastAGI call with."""
     for value in (dialled, caller):
         if not value.isprintable():
@@ -272,7 +277,7 @@ def _environment(dialled: str, caller: str) -> str:
     variables = {
         "network": "yes",
         "network_script": "",
-        "request": "agi://127.0.0.1/",
+        "request": "agi://127.0.0.1/" if at is None else rehearsal_request(at),
         "channel": "PJSIP/telephone-00000001",
         "language": "en",
         "type": "PJSIP",

@@ -38,6 +38,8 @@ SENTENCES: Mapping[str, frozenset[str]] = {
         "refused_unknown": "", "refused_orders_per_day": "", "refused_spend_per_day": "",
         "my_tones_intro": "n", "my_tones_item": "n tone key", "my_tones_none": "",
         "ask_initials": "", "search_intro": "n", "search_item": "n tone key", "search_none": "",
+        "ask_pin": "", "pin_wrong": "", "ask_rehearsal_date": "", "date_wrong": "",
+        "rehearsal": "at", "rehearsal_no_order": "",
         "help_menu": "", "help_list": "", "help_tone": "", "help_order": "",
         "agent_connecting": "", "agent_missing": "", "silence": "", "wrong_key": "",
         "sound_missing": "", "busy": "", "closing": "", "line_trouble": "",

@@ -28,6 +28,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     false,
+    null,
     text,
 )
 
@@ -81,7 +82,10 @@ tone = Table(
     Column("changed_at", Instant, nullable=False),
     Column("retired_at", Instant),  # its code goes to no other song for a while
     Column("reason", String(100)),  # of a suspension
+    # The catalogue's version that has it so; every UPDATE takes it away until the change is named.
+    Column("changed_in", Integer, onupdate=null()),
     Index(None, "licence_until"),
+    Index(None, "changed_in", "code"),
 )
 
 _NOTHING = text("''")

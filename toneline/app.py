@@ -149,7 +149,7 @@ def build(prepared: Prepared, chosen: Sequence[str], reactor: Any) -> App:
     settings = prepared.settings
     store = StoreService(reactor, prepared.places.database_url, STORE_MODULES)
     database = StoreClient(reactor, store.socket_path, STORE_MODULES)
-    catalogue = CurrentCatalogue(database, prepared.contents, prepared.branches, zone(settings))
+    catalogue = CurrentCatalogue(database, prepared.snapshot, reactor)
     operator = LocalOperator(
         database,
         now,
@@ -218,6 +218,7 @@ def _voice(base: _Base) -> VoiceService:
         reactor=base.reactor,
         fingerprint=fingerprints.of,
         log=log,
+        staff=base.prepared.staff,
     )
     voice = VoiceService(
         serverFromString(base.reactor, settings.agi.listen),

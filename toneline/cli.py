@@ -17,7 +17,9 @@ from toneline.command import (
     Refused,
     config_option,
     emit,
+    instant,
     json_option,
+    now,
     number,
     settings_of,
 )
@@ -61,6 +63,9 @@ def serve(only: str | None, config: Path | None) -> None:
 )
 @click.option("--interactive", is_flag=True, help="Take keys as they are typed.")
 @click.option("--realtime", is_flag=True, help="Hear every sound at its own pace.")
+@click.option(
+    "--at", metavar="TIME", help="Rehearse the line as it will sound then; nothing is ordered."
+)
 @config_option
 @json_option
 def phone(
@@ -69,27 +74,32 @@ def phone(
     keys: str,
     interactive: bool,
     realtime: bool,
+    at: str | None,
     config: Path | None,
     as_json: bool,
 ) -> None:
     """Call the running line from this terminal.
 
     Example: toneline phone 125300191029 --from 13905250001 --keys 1,1
+
+    Example: toneline phone 12530019 --from 13905250001 --at 2027-02-06T00:00 --keys 2
     """
     from ivr import phone as telephone
     from ivr.typed_keys import keys_of_the_terminal
     from toneline.telephone import call
 
     settings = settings_of(config)
+    moment = None if at is None else instant(at, zone(settings), now())
     try:
         pressed = telephone.parse_keys(keys)
     except telephone.PhoneError as error:
         raise click.UsageError(str(error)) from error
     if interactive:
         with keys_of_the_terminal() as fingers:
-            call(settings, dialled, caller, fingers, as_json)
+            call(settings, dialled, caller, fingers, moment, as_json)
     else:
-        call(settings, dialled, caller, telephone.Script(pressed, realtime), as_json)
+        script = telephone.Script(pressed, realtime)
+        call(settings, dialled, caller, script, moment, as_json)
 
 
 @main.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,9 +13,10 @@ import structlog
 from audio import prompts as prompt_files
 from audio.formats import SoundUnreadable
 from catalog.branches import BadBranches, BranchTable, read_branches
-from catalog.snapshot import Contents, read_contents
-from catalog.tones import BadCatalogue, Tone, all_tones, put_tones
-from config.settings import Settings
+from catalog.snapshot import Snapshot, load_snapshot
+from catalog.tones import BadCatalogue, Tone, all_tones, has_others, put_tones, spell_anew
+from catalog.values import NotAMobile, parse_msisdn
+from config.settings import Settings, zone
 from ivr.prompts import PromptBook, PromptBookInvalid
 from ivr.prompts import load as load_prompts
 from ordering.texts import BadTexts, Texts
@@ -33,11 +34,17 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
+
+class BadStaff(Exception):
+    """A number of `[line] staff` is none."""
+
+
 FAULTS = (
     BadBranches,
     BadCatalogue,
     BadScript,
     BadSmsc,
+    BadStaff,
     BadTexts,
     PromptBookInvalid,
     SoundUnreadable,
@@ -62,8 +69,8 @@ class Prepared:
     places: Places
     prompts: PromptBook
     texts: Texts
-    branches: BranchTable
-    contents: Contents
+    snapshot: Snapshot
+    staff: frozenset[str]
     script: Script
 
 
@@ -86,16 +93,19 @@ def prepare(
     prompts = _checked(errors, lambda: read_prompts(places))
     texts = _checked(errors, lambda: read_texts(places, settings.sms.signature))
     branches = _checked(errors, lambda: _read_branches(places.branches))
-    contents = _checked(errors, lambda: _read_catalogue(settings, places, progress, publishes))
+    staff = _checked(errors, lambda: read_staff(settings.line.staff))
+    snapshot = _checked(
+        errors, lambda: _load_catalogue(settings, places, branches, progress, publishes)
+    )
     _checked(errors, lambda: check_smscs(settings.smsc))
     script = _checked(errors, lambda: simulator_script(settings.simulator.script))
     if prompts is not None:
         _checked(errors, lambda: _install_prompts(places, prompts))
-    if errors or prompts is None or texts is None or branches is None:
+    if errors or prompts is None or texts is None:
         raise CannotStart(errors)
-    if contents is None or script is None:
+    if snapshot is None or staff is None or script is None:
         raise CannotStart(errors)
-    return Prepared(settings, places, prompts, texts, branches, contents, script)
+    return Prepared(settings, places, prompts, texts, snapshot, staff, script)
 
 
 def _checked(errors: list[str], step: Callable[[], T]) -> T | None:
@@ -123,6 +133,18 @@ def simulator_script(file: str) -> Script:
     return read_script(Path(file)) if file else PLAIN
 
 
+def read_staff(numbers: Sequence[str]) -> frozenset[str]:
+    """Return the numbers of `[line] staff` as callers' numbers are written.
+
+    Raises:
+        BadStaff: one of them is no mobile number.
+    """
+    try:
+        return frozenset(map(parse_msisdn, numbers))
+    except NotAMobile as error:
+        raise BadStaff(f"line.staff: {error}") from error
+
+
 def _read_branches(file: Path) -> BranchTable:
     return read_branches(file.read_text("utf-8"), str(file))
 
@@ -138,9 +160,13 @@ def _install_prompts(places: Places, prompts: PromptBook) -> None:
         log.error("prompts_missing", count=len(missing), first=missing[0])
 
 
-def _read_catalogue(
-    settings: Settings, places: Places, progress: Callable[[str], None], publishes: bool
-) -> Contents:
+def _load_catalogue(
+    settings: Settings,
+    places: Places,
+    branches: BranchTable | None,
+    progress: Callable[[str], None],
+    publishes: bool,
+) -> Snapshot | None:
     upgrade(places.database_url)
     database = LocalDatabase(engine_for(places.database_url))
     try:
@@ -148,7 +174,8 @@ def _read_catalogue(
             _sing_something(database, places, progress)
         if publishes:
             publish_all(database, settings)
-        return database.run_now(read_contents)
+        database.run_now(spell_anew, datetime.now(UTC))
+        return None if branches is None else load_snapshot(database, branches, zone(settings))
     finally:
         database.close()
 
@@ -157,9 +184,9 @@ def _sing_something(
     database: LocalDatabase, places: Places, progress: Callable[[str], None]
 ) -> None:
     """Give an embedded database its sample catalogue, and the samples' sounds their files."""
-    known = database.run_now(all_tones)
-    if known and not any(tone.sp == SAMPLE_SP for tone in known):
+    if database.run_now(has_others, SAMPLE_SP):
         return
+    known = database.run_now(all_tones)
     tones = prepare_sample(places.sounds, places.rendered_prompts, places.language, progress)
     # A newer program may sing a sample anew; what an operator changed of it stays as it is.
     fresh = {tone.code: tone for tone in tones}

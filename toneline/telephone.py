@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import click
 
 from catalog.tones import all_tones
@@ -15,9 +17,17 @@ from toneline.prepare import read_prompts
 
 
 def call(
-    settings: Settings, dialled: str, caller: str, fingers: phone.Fingers, as_json: bool
+    settings: Settings,
+    dialled: str,
+    caller: str,
+    fingers: phone.Fingers,
+    at: datetime | None,
+    as_json: bool,
 ) -> None:
-    """Make a call and tell it as it goes on, or print it as JSON when it is over."""
+    """Make a call and tell it as it goes on, or print it as JSON when it is over.
+
+    `at`: rehearse the line as it will sound then.
+    """
     places = Places.of(settings)
     try:
         host, port = client_address(settings.agi.listen)
@@ -26,9 +36,10 @@ def call(
             tones = database.run_now(all_tones)
         text = phone.text_of(book, tones, places.asterisk_sounds)
         if as_json:
-            events = phone.call(host, port, dialled, caller, fingers, text)
+            events = phone.call(host, port, dialled, caller, fingers, text, at=at)
             emit(phone.as_json(dialled, caller, events))
         else:
-            phone.call(host, port, dialled, caller, fingers, text, phone.Teller(click.echo).tell)
+            tell = phone.Teller(click.echo).tell
+            phone.call(host, port, dialled, caller, fingers, text, tell, at)
     except (PromptBookInvalid, phone.PhoneError, ValueError) as error:
         raise Refused(str(error)) from error

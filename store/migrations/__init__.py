@@ -15,7 +15,7 @@ from store.engine import StoreError, engine_for, explained
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest revision in `versions`: a database that says so needs nothing."""
 
 _VERSION = text("SELECT version_num FROM alembic_version")

@@ -1,7 +1,7 @@
 """The project's own figures, each with its peer or limit in the same run.
 
     python -m tests.bench [calls] [asterisk] [notice] [night] [store] [codec] [trips] [imports]
-        [--quick]
+        [snapshot] [--quick]
 
 Prints tables, and writes what was measured to bench/latest.json and the tables to docs/figures.md:
 all of it, or the parts that are named. `--quick` runs everything for a moment and writes nothing.
@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.bench import asterisk, calls, codec, imports, night, notice, tables, trips
+from tests.bench import asterisk, calls, codec, imports, night, notice, snapshot, tables, trips
 from tests.bench.agi_load import allow_many_files
 from tests.bench.facts import ROOT, load_average, machine, versions
 from tests.system.line import Line
@@ -62,6 +62,10 @@ PARTS: dict[str, tuple[Measure, Callable[[Any], str]]] = {
     "codec": (lambda _folder, quick: codec.measure(quick=quick), codec.table),
     "trips": (lambda folder, quick: trips.measure(folder, SOUNDS, quick=quick), trips.table),
     "imports": (lambda folder, quick: imports.measure(folder, quick=quick), imports.table),
+    "snapshot": (
+        lambda folder, quick: snapshot.measure(folder, SOUNDS, quick=quick),
+        snapshot.show,
+    ),
 }
 
 

@@ -113,6 +113,23 @@ def test_type_ahead_goes_through_the_whole_menu(open_line: Scene) -> None:
     assert said[-1] == f"tone {songs[2]['code']}"
 
 
+def test_the_initials_of_a_title_find_it_on_the_keypad(open_line: Scene) -> None:
+    with open_line.call(LINE, YANGZHOU + "0009") as call:
+        call.wait_until_heard(prompt("menu_province"))
+        call.press("5")
+        call.wait_until_heard(prompt("ask_initials"), up_to_ms=500)
+        call.press("222#")  # nothing has them
+        call.wait_until_heard(prompt("search_none"), up_to_ms=500)
+        call.press("654#")
+        call.wait_until_heard(prompt("ordinal_1"), up_to_ms=300)
+        call.press("1")
+        call.wait_until_heard(open_line.tone(SONG), up_to_ms=500)
+        call.hang_up()
+    said = open_line.said(call)
+    assert in_order(said, "ask_initials", "search_none", "search_intro", f"tone {SONG}"), said
+    assert UNKNOWN not in said
+
+
 def test_two_callers_at_once_hear_different_tones(open_line: Scene) -> None:
     with (
         open_line.call(LINE + "1007", YANGZHOU + "0006") as one,

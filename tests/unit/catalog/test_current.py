@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 
+import catalog.current
 from catalog.current import CurrentCatalogue
-from catalog.snapshot import read_contents
+from catalog.snapshot import Snapshot, load_snapshot
 from catalog.tones import put_tones, retire_tone
 from store.database import LocalDatabase
-from tests.fakes.catalogue import BRANCHES, SHANGHAI, some_tones
+from tests.fakes.catalogue import BRANCHES, CODES, SHANGHAI, a_tone, some_tones
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 
@@ -38,45 +42,106 @@ class SlowDatabase:
             self.waiting.pop(0)()
 
 
-def followed(database: LocalDatabase, store: Any) -> CurrentCatalogue:
-    database.run_now(put_tones, some_tones(), NOW)
-    contents = database.run_now(read_contents)
-    current = CurrentCatalogue(store, contents, BRANCHES, SHANGHAI)
-    current.startService()
-    return current
+class Turns(Clock):
+    """A clock that counts what was put off."""
+
+    turns = 0
+
+    def callLater(self, *when_what: Any) -> Any:  # type: ignore[override]  # counts, no more
+        self.turns += 1
+        return super().callLater(*when_what)
+
+
+class Followed:
+    """A catalogue that follows a store, and the reactor's turns."""
+
+    def __init__(self, database: LocalDatabase, store: Any) -> None:
+        database.run_now(put_tones, some_tones(), NOW)
+        self.clock = Turns()
+        self.catalogue = CurrentCatalogue(
+            store, load_snapshot(database, BRANCHES, SHANGHAI), self.clock
+        )
+        self.catalogue.startService()
+        self._answer = getattr(store, "answer_all", lambda: None)
+        self.settle()
+
+    def __call__(self) -> Snapshot:
+        return self.catalogue()
+
+    def settle(self) -> None:
+        """Let the store answer and the reactor turn until nothing is left to do."""
+        self._answer()
+        while self.clock.getDelayedCalls():
+            self.clock.advance(0)
+            self._answer()
 
 
 def test_a_change_is_heard_at_once_and_a_pinned_snapshot_stays(database: LocalDatabase) -> None:
-    current = followed(database, database)
+    current = Followed(database, database)
     pinned = current()
     database.run_now(retire_tone, "1029", NOW)
+    current.settle()
     assert current().tone("1029") is None
     assert pinned.tone("1029") is not None
-    assert current.health() == (True, f"12 tones, version {current().version}")
-    current.stopService()
+    assert current.catalogue.health() == (True, f"12 tones, version {current().version}")
+    current.catalogue.stopService()
     database.run_now(retire_tone, "1032", NOW)
+    current.settle()
     assert current().tone("1032") is not None
 
 
 def test_changes_during_a_reading_are_read_after_it(database: LocalDatabase) -> None:
     store = SlowDatabase(database)
-    current = followed(database, store)
+    current = Followed(database, store)
     database.run_now(retire_tone, "1029", NOW)
     store.announce()
     store.waiting.pop(0)()
     database.run_now(retire_tone, "1032", NOW)
     store.announce()
-    store.answer_all()
+    current.settle()
     assert current().tone("1029") is None
     assert current().tone("1032") is None
 
 
+def test_a_change_between_two_pages_is_in_the_same_swap(
+    database: LocalDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog.current, "ROWS_A_PAGE", 3)
+    store = SlowDatabase(database)
+    current = Followed(database, store)
+    before = current()
+    database.run_now(put_tones, [replace(tone, title="新") for tone in some_tones()], NOW)
+    store.announce()
+    for _ in range(4):  # the version, the editions, two pages
+        store.waiting.pop(0)()
+        current.clock.advance(0)
+        while current.clock.getDelayedCalls():
+            current.clock.advance(0)
+    database.run_now(retire_tone, "1007", NOW)
+    assert current() is before
+    current.settle()
+    assert current().tone("1007") is None
+    assert [current().tone(code).title for code in CODES[1:]] == ["新"] * 12  # type: ignore[union-attr]
+
+
+def test_what_changed_before_the_start_is_read_at_the_start(database: LocalDatabase) -> None:
+    database.run_now(put_tones, some_tones(), NOW)
+    snapshot = load_snapshot(database, BRANCHES, SHANGHAI)
+    database.run_now(retire_tone, "1029", NOW)
+    clock = Clock()
+    current = CurrentCatalogue(database, snapshot, clock)
+    current.startService()
+    while clock.getDelayedCalls():
+        clock.advance(0)
+    assert current().tone("1029") is None
+
+
 def test_an_announcement_without_a_change_reads_nothing(database: LocalDatabase) -> None:
     store = SlowDatabase(database)
-    current = followed(database, store)
+    current = Followed(database, store)
     before = current()
     store.announce()
-    store.answer_all()
+    current.settle()
     assert current() is before
 
 
@@ -86,8 +151,20 @@ def test_a_store_that_fails_leaves_the_snapshot_in_force(database: LocalDatabase
             raise ConnectionError("the store is away")
 
     store = FailingDatabase(database)
-    current = followed(database, store)
+    current = Followed(database, store)
     before = current()
     store.announce()
     assert current() is before
     store.announce()
+
+
+def test_a_swap_takes_a_turn_of_the_reactor_for_each_part_of_the_catalogue_it_changes(
+    database: LocalDatabase,
+) -> None:
+    tones = [a_tone(str(code), f"曲{code}") for code in range(10_000, 12_000)]
+    current = Followed(database, database)
+    before = current.clock.turns
+    database.run_now(put_tones, tones, NOW)
+    current.settle()
+    assert current.clock.turns - before > 100
+    assert len(current()) == 2013

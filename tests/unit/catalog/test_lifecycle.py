@@ -4,6 +4,7 @@ import pytest
 
 from catalog.lifecycle import MOVES, imported, refusal
 from tests.fakes.catalogue import a_snapshot, a_tone
+from tests.fakes.line import NOON
 
 STATES = ("draft", "published", "suspended", "retired")
 ALLOWED = {
@@ -56,4 +57,4 @@ def test_only_a_published_tone_is_heard_found_or_listed(state: str) -> None:
     assert snapshot.tone("1029") is None
     assert snapshot.find("1029") == ()
     assert not snapshot.is_code_prefix("102")
-    assert snapshot.same_style(a_tone("1032", "别的")) == ()
+    assert snapshot.next_of_style(a_tone("1032", "别的"), NOON) is None

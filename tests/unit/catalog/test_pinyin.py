@@ -39,3 +39,25 @@ def test_what_cannot_be_spelled_is_not() -> None:
 @given(st.text(max_size=20))
 def test_any_title_is_spelled_in_bounds(title: str) -> None:
     assert len(spelling(title)) < 20_000
+
+
+@pytest.mark.parametrize(
+    ("title", "keys"),
+    [
+        ("茉莉花", "654"),
+        ("Yesterday", "937837329"),
+        ("Love 你", "56836"),
+        ("8点", "83"),
+        ("长", "2"),
+        ("长", "9"),
+        ("ＳＯＳ！", "767"),
+    ],
+)
+def test_a_title_is_spelled_on_a_telephones_keys_by_initials_and_letters(
+    title: str, keys: str
+) -> None:
+    assert f" #{keys} " in spelling(title, "古筝")
+
+
+def test_an_artist_is_not_spelled_on_keys() -> None:
+    assert "#" not in spelling("！", "古筝")

@@ -94,7 +94,8 @@ def test_without_any_edition_the_catalogue_itself_is_heard() -> None:
 def test_the_next_of_a_style_follows_by_code_and_goes_round() -> None:
     tones = [a_tone("1007"), a_tone("1029"), a_tone("1032", style="古曲"), a_tone("1041")]
     snapshot = a_snapshot(tones)
-    assert [tone.code for tone in snapshot.same_style(tones[1])] == ["1041", "1007"]
+    following = [snapshot.next_of_style(tone, NOW) for tone in (tones[1], tones[3], tones[2])]
+    assert [tone and tone.code for tone in following] == ["1041", "1007", None]
 
 
 def test_titles_are_found_by_every_word() -> None:

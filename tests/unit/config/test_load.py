@@ -66,7 +66,7 @@ def test_all_errors_are_told_at_once_with_key_value_and_what_is_allowed(tmp_path
 
 @pytest.mark.parametrize(
     "key",
-    ["TONELINE_LINE__REHEARSAL_PIN", "TONELINE_LINE__STAFF", "TONELINE_POLICY__SPEND_PER_YEAR_FEN"],
+    ["TONELINE_LINE__REHEARSAL_DAYS", "TONELINE_POLICY__SPEND_PER_YEAR_FEN"],
 )
 def test_a_key_that_is_not_built_is_refused(key: str) -> None:
     assert "there is no such key" in errors_of({key: "1"})[0]
@@ -178,3 +178,13 @@ def test_records_are_never_kept_shorter_than_the_law_wants() -> None:
     assert "policy.retention_days" in error
     assert "150" in error
     assert Settings().policy.retention_days == 180
+
+
+def test_a_pin_may_be_written_as_a_number_and_is_never_shown() -> None:
+    settings = load_settings(None, {"TONELINE_LINE__REHEARSAL_PIN": "4711"})
+    assert settings.line.rehearsal_pin == "4711"
+    assert (
+        load_settings(None, {"TONELINE_LINE__REHEARSAL_PIN": "0042"}).line.rehearsal_pin == "0042"
+    )
+    assert "4711" not in repr(settings)
+    assert "123" not in errors_of({"TONELINE_LINE__REHEARSAL_PIN": "123"})[0]

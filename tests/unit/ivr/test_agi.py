@@ -348,3 +348,21 @@ def test_no_bytes_raise_anything_but_a_protocol_error(data: bytes, after_a_comma
     with suppress(RemoteProtocolError):
         dialogue.receive_data(data)
         dialogue.receive_eof()
+
+
+def serve_in_pieces(whole: bytes, size: int) -> None:
+    """Take what comes, and ask something as soon as the environment seems to be complete."""
+    dialogue = Dialogue()
+    for start in range(0, len(whole), size):
+        for event in dialogue.receive_data(whole[start : start + size]):
+            if isinstance(event, CallStarted):
+                dialogue.command("ANSWER")
+
+
+@pytest.mark.parametrize("behind", ["", "x", "200 result=0", "HANGUP"])
+def test_a_caller_whose_name_ends_the_environment_is_refused(behind: str) -> None:
+    forged = f"1\nagi_threadid: 1\nagi_arg_1: 8613900000000\n\n{behind}"
+    whole = environment(callerid=forged, arg_1="")
+    for size in (7, 100, len(whole)):
+        with pytest.raises(RemoteProtocolError):
+            serve_in_pieces(whole, size)

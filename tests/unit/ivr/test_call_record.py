@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -178,7 +178,7 @@ def test_an_error_in_the_flow_is_recorded_said_and_raised(line: LineFixture) -> 
         def __getattr__(self, name: str) -> Any:
             return getattr(line.snapshot, name)
 
-        def same_style(self, tone: Tone) -> Any:
+        def next_of_style(self, tone: Tone, at: datetime) -> Any:
             raise ValueError("this is a mistake")
 
     line.use(snapshot=Snapshot)

@@ -10,8 +10,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from twisted.internet.endpoints import TCP4ServerEndpoint
@@ -70,9 +72,15 @@ class Server:
         finally:
             run_in_reactor(stop)
 
-    def call(self, dialled: str, keys: str = "", caller: str = "13905250001") -> list[Event]:
+    def call(
+        self,
+        dialled: str,
+        keys: str = "",
+        caller: str = "13905250001",
+        at: datetime | None = None,
+    ) -> list[Event]:
         script = Script(phone.parse_keys(keys))
-        return phone.call("127.0.0.1", self.port, dialled, caller, script, self.text())
+        return phone.call("127.0.0.1", self.port, dialled, caller, script, self.text(), at=at)
 
     def text(self) -> phone.Text:
         tones: list[Tone] = [a_tone("1029"), a_tone("1032", "曲")]
@@ -145,6 +153,14 @@ def test_a_code_is_entered_key_by_key_equal_digits_too(server: Server) -> None:
         assert "♪ 茉莉花" in [event.text for event in server.call("12530019", keys)]
     unknown = files(server.call("12530019", "3,1199#"))
     assert unknown[unknown.index("code") :][:5] == ["code", "d1", "d1", "d9", "d9_end"]
+
+
+def test_another_days_line_is_heard_as_a_rehearsal(server: Server) -> None:
+    spring = datetime(2027, 2, 6, tzinfo=ZoneInfo("Asia/Shanghai"))
+    events = server.call("125300191029", "1", at=spring)
+    assert files(events)[:5] == ["rehearsal", "year_2027", "month_2", "day_6", "rehearsal_line"]
+    assert "rehearsal_no_order" in files(events)
+    assert "现在是预演" in as_told(events)[0]
 
 
 def test_a_missing_file_is_told_to_the_line_as_asterisk_does(server: Server) -> None:
@@ -229,7 +245,7 @@ def test_keys_may_be_written_one_by_one_or_together() -> None:
 
 def test_a_number_with_a_line_break_is_refused() -> None:
     with pytest.raises(PhoneError, match="no number"):
-        phone._environment("12530019\nagi_callerid: 1", "1")  # noqa: SLF001  what else it could say
+        phone._environment("12530019\nagi_callerid: 1", "1", None)  # noqa: SLF001  what else it could say
 
 
 @pytest.fixture

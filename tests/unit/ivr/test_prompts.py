@@ -34,6 +34,7 @@ VALUES: dict[str, object] = {
     "n": 3,
     "key": "0",
     "until": date(2027, 3, 1),
+    "at": date(2027, 2, 6),
     **dict.fromkeys(("visitor", "member", "senior", "pays", "fee"), 250),
 }
 

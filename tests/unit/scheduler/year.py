@@ -20,7 +20,7 @@ from twisted.internet.task import Clock
 from catalog.current import CurrentCatalogue
 from catalog.directories import Edition
 from catalog.holidays import holidays_of
-from catalog.snapshot import Snapshot, read_contents
+from catalog.snapshot import Snapshot, load_snapshot
 from catalog.switching import OWNERS
 from catalog.tones import Tone, put_tones
 from ordering import records
@@ -106,8 +106,8 @@ class Process:
         self._clock = clock
         self._now = now
         self.database = MortalDatabase(store, clock)
-        contents = store.run_now(read_contents)
-        self.catalogue = CurrentCatalogue(self.database, contents, BRANCHES, SHANGHAI)
+        snapshot = load_snapshot(store, BRANCHES, SHANGHAI)
+        self.catalogue = CurrentCatalogue(self.database, snapshot, clock)
         self.catalogue.startService()
         # A started process has another number.
         host = f"host/{now():%m%d%H}"

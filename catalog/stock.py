@@ -1,0 +1,239 @@
+"""Every published tone, packed: a million of them are some hundred megabytes, and no object each.
+
+A stock never changes. `changed` makes the next one out of what changed, in steps, and shares the
+rest with the one before.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import lru_cache
+
+from catalog.shelf import Numbers, Shelf
+from catalog.tones import Prices, Row, Tone
+
+KEYPAD_MARK = "#"
+"""Stands before a spelling that is made of a telephone's keys, see `catalog.pinyin`."""
+LONGEST_CODE = 8  # digits
+KEYS_INDEXED = 8  # of a spelling; who types more of them looks at the tones themselves
+ROWS_A_STEP = 20
+_CODE_BITS = 31
+_CODE_MASK = (1 << _CODE_BITS) - 1
+_SEPARATOR = "\x1f"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A tone as it lies in the stock, and how it is spelled."""
+
+    tone: Tone
+    spelling: str
+
+    def has_keys(self, digits: str) -> bool:
+        """Say whether its title, typed by initials on a telephone, begins with these keys."""
+        return f" {KEYPAD_MARK}{digits}" in self.spelling
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """Tones by their codes, and what finds a style's and a spelling's."""
+
+    tones: Shelf = field(default_factory=Shelf)
+    styles: Numbers = field(default_factory=Numbers)
+    spellings: Numbers = field(default_factory=Numbers)
+    style_numbers: Mapping[str, int] = field(default_factory=dict)
+    longest_code: int = 0  # digits; it never shrinks
+
+    @classmethod
+    def of(cls, rows: Iterable[Row]) -> Stock:
+        """Return the stock of these rows, which are in order of their codes."""
+        styles: list[int] = []
+        spellings: list[int] = []
+        numbers: dict[str, int] = {}
+        lengths = {0}
+
+        def entries() -> Iterator[tuple[int, bytes]]:
+            for row in rows:
+                if _is_published(row):
+                    number = number_of(row[0])
+                    lengths.add(len(row[0]))
+                    styles.append(_style_number(numbers, row, number))
+                    spellings.extend(_spelling_numbers(row, number))
+                    yield number, _pack(row)
+
+        tones = Shelf.of(entries())
+        return cls(tones, Numbers.of(styles), Numbers.of(spellings), numbers, max(lengths))
+
+    def changed(self, rows: Iterable[Row]) -> Generator[None, None, Stock]:
+        """Return the stock in which these rows are what they are now; in steps below a millisecond.
+
+        A row that is not published, or no longer, is not in the stock.
+        """
+        tones: dict[int, bytes | None] = {}
+        styles: tuple[set[int], set[int]] = set(), set()  # that come, that go
+        spellings: tuple[set[int], set[int]] = set(), set()
+        numbers, longest = dict(self.style_numbers), self.longest_code
+        for count, row in enumerate(rows, start=1):
+            number, longest = number_of(row[0]), max(longest, len(row[0]))
+            packed = self.tones.get(number)
+            before = None if packed is None else _unpacked(packed)
+            after = row if _is_published(row) else None
+            for goes, its in enumerate((after, before)):
+                if its is not None:
+                    styles[goes].add(_style_number(numbers, its, number))
+                    spellings[goes].update(_spelling_numbers(its, number))
+            tones[number] = None if after is None else _pack(after)
+            if count % ROWS_A_STEP == 0:
+                yield
+        return Stock(
+            (yield from self.tones.changed(tones)),
+            (yield from self.styles.changed(*styles)),
+            (yield from self.spellings.changed(*spellings)),
+            numbers,
+            longest,
+        )
+
+    def tone(self, code: str) -> Tone | None:
+        """Return the tone of a code."""
+        packed = self.tones.get(number_of(code)) if _is_code(code) else None
+        return None if packed is None else _found(packed).tone
+
+    def has(self, code: str) -> bool:
+        """Say whether there is a tone of this code."""
+        return _is_code(code) and self.tones.get(number_of(code)) is not None
+
+    def codes(self, start: str = "") -> Iterator[str]:
+        """Yield the codes from this one on, in their order as words."""
+        return map(code_of, self.tones.numbers_from(number_of(start)))
+
+    def is_prefix(self, digits: str) -> bool:
+        """Say whether some code is longer than these digits and begins with them."""
+        first = f"{digits}0"  # no longer code that begins so comes before this one
+        longer = next(self.codes(first), None) if _is_code(first) else None
+        return longer is not None and longer.startswith(digits)
+
+    def of_style(self, style: str, after: str = "") -> Iterator[str]:
+        """Yield the codes of a style behind this one, in order."""
+        number = self.style_numbers.get(style)
+        if number is None:
+            return
+        first = number << _CODE_BITS
+        for found in self.styles.from_on(first + number_of(after) + 1):
+            if found >> _CODE_BITS != number:
+                return
+            yield code_of(found - first)
+
+    def by_keys(self, digits: str) -> Iterator[Tone]:
+        """Yield the tones whose titles, typed by initials, begin so, those that end so first."""
+        if not _is_digits(digits):
+            return
+        first, last = (f"{digits[:KEYS_INDEXED]:{fill}<{KEYS_INDEXED}}" for fill in "09")
+        for number in self.spellings.from_on(int(first) << _CODE_BITS):
+            if number >> _CODE_BITS > int(last):
+                return
+            packed = self.tones.get(number & _CODE_MASK)
+            found = None if packed is None else _found(packed)
+            if found is not None and found.has_keys(digits):
+                yield found.tone
+
+    def containing(self, text: str) -> Iterator[Found]:
+        """Yield the tones that have this folded text anywhere in them, by code."""
+        return map(_found, self.tones.find(text.encode(errors="replace")))
+
+    def titled(self, title: str) -> Iterator[Found]:
+        """Yield the tones of exactly this folded title, by code."""
+        for found in self.containing(f"{_SEPARATOR}{title}{_SEPARATOR}"):
+            if fold(found.tone.title) == title:
+                yield found
+
+
+def fold(text: str) -> str:
+    """Return a text as searches compare it: width and case do not matter."""
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+def row_of(tone: Tone, spelling: str) -> Row:
+    """Return the row of a tone."""
+    prices = tone.prices
+    return (
+        *(tone.code, tone.title, tone.artist, tone.sp, tone.style),
+        *(prices.visitor, prices.member, prices.senior, tone.licence_until),
+        *(tone.state, tone.sound, tone.duration_ms, tone.title_sound, spelling),
+    )
+
+
+def number_of(code: str) -> int:
+    """Return the number that stands for a code; numbers are in the order of codes as words."""
+    return int(f"{code:0<{LONGEST_CODE}}") << 4 | len(code)
+
+
+def code_of(number: int) -> str:
+    """Return the code of a number."""
+    return f"{number >> 4:0{LONGEST_CODE}}"[: number & 0xF]
+
+
+def _is_digits(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+def _is_code(text: str) -> bool:
+    return len(text) <= LONGEST_CODE and _is_digits(text)
+
+
+def _is_published(row: Row) -> bool:
+    return bool(row[9] == "published")
+
+
+def _style_number(numbers: dict[str, int], row: Row, number: int) -> int:
+    return numbers.setdefault(row[4], len(numbers)) << _CODE_BITS | number
+
+
+def _spelling_numbers(row: Row, number: int) -> set[int]:
+    spelling: str = row[13]
+    start = spelling.find(f" {KEYPAD_MARK}")
+    if start < 0:
+        return set()
+    words = spelling[start:].split()
+    return {
+        int(word[1 : 1 + KEYS_INDEXED].ljust(KEYS_INDEXED, "0")) << _CODE_BITS | number
+        for word in words
+        if word[0] == KEYPAD_MARK
+    }
+
+
+def _pack(row: Row) -> bytes:
+    """Return a published row in octets; behind it title and artist folded, if they change."""
+    until, _, sound, ms, spoken, spelling = row[8:]
+    words = (
+        *row[:5],
+        *map(str, row[5:8]),
+        *("" if until is None else until.isoformat(), sound, str(ms), spoken or "", spelling),
+        *(folded if (folded := fold(text)) != text else "" for text in row[1:3]),
+    )
+    return (_SEPARATOR.join(words) + _SEPARATOR).encode()
+
+
+def _unpacked(packed: bytes) -> Row:
+    """Return the row that was packed."""
+    words = packed.decode().split(_SEPARATOR)
+    until, sound, ms, spoken, spelling = words[8:13]
+    return (
+        *words[:5],
+        *map(int, words[5:8]),
+        *(date.fromisoformat(until) if until else None, "published"),
+        *(sound, int(ms), spoken or None, spelling),
+    )
+
+
+@lru_cache(maxsize=4096)  # the same songs, call after call
+def _found(packed: bytes) -> Found:
+    row = _unpacked(packed)
+    return Found(_tone(row), row[13])
+
+
+def _tone(row: Row) -> Tone:
+    code, title, artist, sp, style, visitor, member, senior, *rest, _ = row
+    return Tone(code, title, artist, sp, style, Prices(visitor, member, senior), *rest)
