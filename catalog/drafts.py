@@ -242,7 +242,7 @@ class _Checker:
         if tone.state == "retired":
             return f"tone {code} was taken out of the catalogue"
         if tone.state != "published":
-            return f"tone {code} is not published ({tone.state})"
+            return f"tone {code} is not published: it is {tone.state}"
         return self._unlicensed(tone, begins, ends) if begins else None
 
     def _unlicensed(self, tone: Tone, begins: datetime, ends: datetime | None) -> str | None:

@@ -166,7 +166,8 @@ def store_edition(connection: Connection, edition: Edition, proof: Proof) -> Edi
         return None
     key = {"owner": edition.owner, "checksum": edition.checksum}
     edition_id = connection.execute(_KEY, key).scalar_one()
-    connection.execute(insert(edition_slot), list(_slot_rows(edition, edition_id)))
+    if rows := list(_slot_rows(edition, edition_id)):
+        connection.execute(insert(edition_slot), rows)
     catalogue_changed(connection)
     return replace(edition, edition_id=edition_id)
 

@@ -6,8 +6,8 @@ A licence covers its last day until local midnight. Selling stops earlier, see
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -32,18 +32,14 @@ _ENDING = (
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """A tone whose licence ends: on its last day `days_left` is 0.
-
-    `directories` are the owners in whose own lists callers hear it now; a branch without an edition
-    has none of its own.
-    """
+    """A tone whose licence ends: on its last day `days_left` is 0. `directories`: see `placed`."""
 
     code: str
     title: str
     sp: str
     licence_until: date
     days_left: int
-    directories: tuple[str, ...]
+    directories: tuple[str, ...] = ()
 
 
 def ending(
@@ -52,25 +48,41 @@ def ending(
     """Return the published tones whose licence ends within so many days, the soonest first."""
     today = now.astimezone(timezone).date()
     values = {"first": today, "last": today + timedelta(days=days)}
-    rows = connection.execute(_ENDING, values).all()
+    return tuple(
+        Ending(row.code, row.title, row.sp, row.licence_until, (row.licence_until - today).days)
+        for row in connection.execute(_ENDING, values)
+    )
+
+
+def placed(
+    connection: Connection, endings: Sequence[Ending], now: datetime, timezone: ZoneInfo
+) -> tuple[Ending, ...]:
+    """Return these tones with the owners in whose own lists callers hear each now.
+
+    A branch without an edition has no list of its own: it follows the province's.
+    """
+    if not endings:
+        return ()  # every edition is read for what follows
     heard = {
         owner: {tone.code for tone in directory.tones}
-        for owner, directory in (directories_at(connection, now, timezone) if rows else {}).items()
+        for owner, directory in directories_at(connection, now, timezone).items()
         if directory.owner == owner and directory.edition_id
     }
     return tuple(
-        Ending(
-            code=row.code,
-            title=row.title,
-            sp=row.sp,
-            licence_until=row.licence_until,
-            days_left=(row.licence_until - today).days,
-            directories=tuple(owner for owner, codes in heard.items() if row.code in codes),
+        replace(
+            one, directories=tuple(owner for owner, codes in heard.items() if one.code in codes)
         )
-        for row in rows
+        for one in endings
     )
 
 
 def step_of(days_left: int, steps: Iterable[int]) -> int | None:
     """Return the step that so many days have come to; None: it is too early for any."""
     return min((step for step in steps if days_left <= step), default=None)
+
+
+def ending_and_placed(
+    connection: Connection, now: datetime, days: int, timezone: ZoneInfo
+) -> tuple[Ending, ...]:
+    """Return what `ending` does, each tone with the lists that have it."""
+    return placed(connection, ending(connection, now, days, timezone), now, timezone)

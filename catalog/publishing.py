@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, bindparam, select
 
 from catalog import charts
 from catalog.directories import Edition
-from catalog.directory_file import read_file
-from catalog.directory_sheet import read_csv, read_workbook
 from catalog.drafts import AUTO, Checked, Draft, Knowledge, check, owner_of
 from catalog.editions import Proof, editions_of, first_edition, store_edition
 from catalog.filling import Song, fill
@@ -21,13 +18,6 @@ from catalog.tones import Tone, these_tones
 from catalog.written import Written
 from store.schema import tone as tone_table
 
-READERS: dict[str, Callable[[bytes, str], Written]] = {
-    ".yaml": read_file,
-    ".yml": read_file,
-    ".csv": read_csv,
-    ".xlsx": read_workbook,
-}
-"""How a file is read, by the end of its name."""
 A_WEEK = timedelta(days=7)
 _FIRST_TONES = (
     select(tone_table.c.code)
@@ -53,31 +43,6 @@ class Outcome:
     editions: tuple[Edition, ...] = ()
     errors: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-
-
-def is_directory_file(path: Path) -> bool:
-    """Say whether a file of the folder is a directory; what an editor keeps beside it is not."""
-    return path.suffix.lower() in READERS and not path.name.startswith((".", "~"))
-
-
-def directory_files(folder: Path) -> list[Path]:
-    """Return the folder's directory files by name; a folder that is not there has none."""
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if is_directory_file(path))
-
-
-def file_owner(path: Path) -> str:
-    """Return the name of the user whom a file belongs to: who is taken for its author."""
-    try:
-        return path.owner()
-    except (OSError, KeyError):
-        return "files"
-
-
-def read(data: bytes, file: str) -> Written:
-    """Return what a file says, by the end of its name."""
-    return READERS.get(Path(file).suffix.lower(), read_file)(data, file)
 
 
 def check_file(connection: Connection, written: Written, now: datetime, timezone: str) -> Checked:

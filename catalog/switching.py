@@ -5,20 +5,45 @@ Nothing is switched here: the current edition is computed wherever it is wanted.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Column, ColumnElement, Connection, and_, bindparam, or_, select
 
 from catalog.branches import BRANCHES, PROVINCE, BranchTable
 from catalog.editions import all_editions
 from catalog.snapshot import Contents, Directory, Snapshot
 from catalog.tones import tone_of
-from store.schema import edition_slot
+from store.schema import edition, edition_slot
 from store.schema import tone as table
 
 OWNERS = (PROVINCE, *BRANCHES)
 _NOBODY = BranchTable({}, {}, 0)
+LAST_GOOD = timedelta(days=30)
+"""A branch may be heard with its last edition for so long after that ended."""
+
+
+def _between(column: Column[datetime], early: str, late: str) -> ColumnElement[bool]:
+    return and_(column > bindparam(early), column <= bindparam(late))
+
+
+_TURNS = (
+    select(edition.c.edition_id)
+    .where(
+        or_(
+            _between(edition.c.valid_from, "before", "after"),
+            _between(edition.c.published_at, "before", "after"),
+            _between(edition.c.valid_to, "before", "after"),
+            _between(edition.c.valid_to, "long_before", "long_after"),
+        )
+    )
+    .limit(1)
+)
+_ENDS = (
+    select(table.c.code)
+    .where(table.c.licence_until >= bindparam("first"), table.c.licence_until < bindparam("next"))
+    .limit(1)
+)
 _TONES = select(table).where(table.c.code.in_(select(edition_slot.c.code)))
 
 
@@ -38,11 +63,33 @@ def changed_owners(
     connection: Connection, before: datetime, after: datetime, timezone: ZoneInfo
 ) -> tuple[str, ...]:
     """Return the owners whose list is another one at `after` than it was at `before`."""
+    if not _may_change(connection, before, after, timezone):
+        return ()  # every edition is read for what follows
     snapshot = _snapshot(connection, timezone)
     return tuple(
         owner
         for owner in OWNERS
         if _codes(snapshot.directory(owner, before)) != _codes(snapshot.directory(owner, after))
+    )
+
+
+def _may_change(
+    connection: Connection, before: datetime, after: datetime, timezone: ZoneInfo
+) -> bool:
+    """Say whether an edition begins or ends between two instants, or a licence ends."""
+    instants = {
+        "before": before,
+        "after": after,
+        "long_before": before - LAST_GOOD,
+        "long_after": after - LAST_GOOD,
+    }
+    # A licence's last day is over at the midnight after it.
+    days = {
+        "first": before.astimezone(timezone).date(),
+        "next": after.astimezone(timezone).date(),
+    }
+    return bool(
+        connection.execute(_TURNS, instants).first() or connection.execute(_ENDS, days).first()
     )
 
 

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, delete
 
 from catalog import charts, licences, preparation, rotation
+from catalog.licences import Ending
 from catalog.switching import changed_owners
 from catalog.tones import catalogue_changed
 from ordering import retention
@@ -61,20 +62,20 @@ def announce_switch(connection: Connection, run: Run, timezone: str) -> Done:
 def warn_licences(connection: Connection, run: Run, timezone: str) -> Done:
     """Warn of licences that end, once for a tone and each of `licences.STEPS`."""
     zone = ZoneInfo(timezone)
-    told: dict[int, list[dict[str, object]]] = {}
-    for one in licences.ending(connection, run.at, max(licences.STEPS), zone):
-        step = licences.step_of(one.days_left, licences.STEPS)
-        if step and _is_new(connection, f"tone {one.code}", one.licence_until, step, run.at):
-            told.setdefault(step, []).append(
-                {
-                    "code": one.code,
-                    "title": one.title,
-                    "licence_until": one.licence_until.isoformat(),
-                    "directories": list(one.directories),
-                }
-            )
-    said = [Said("licences_end", {"days": step, "tones": told[step]}) for step in sorted(told)]
-    return Done(sum(map(len, told.values())), tuple(said))
+    soon = licences.ending(connection, run.at, max(licences.STEPS), zone)
+    fresh = [one for one in soon if _is_new_licence(connection, one, run.at)]
+    told: dict[int | None, list[dict[str, object]]] = {}
+    for one in licences.placed(connection, fresh, run.at, zone):
+        told.setdefault(licences.step_of(one.days_left, licences.STEPS), []).append(
+            {
+                "code": one.code,
+                "title": one.title,
+                "licence_until": one.licence_until.isoformat(),
+                "directories": list(one.directories),
+            }
+        )
+    said = [Said("licences_end", {"days": step, "tones": tones}) for step, tones in told.items()]
+    return Done(len(fresh), tuple(said))
 
 
 @once_a_period
@@ -112,6 +113,12 @@ def forget_old(connection: Connection, run: Run, retention_days: int) -> Done | 
         return More(swept.deleted, swept.place)
     connection.execute(delete(warned).where(warned.c.due_on < before.date()))
     return Done(swept.deleted + runs.forget(connection, before))
+
+
+def _is_new_licence(connection: Connection, one: Ending, now: datetime) -> bool:
+    step = licences.step_of(one.days_left, licences.STEPS)
+    subject = f"tone {one.code}"
+    return step is not None and _is_new(connection, subject, one.licence_until, step, now)
 
 
 def _is_new(connection: Connection, subject: str, due_on: date, step: int, now: datetime) -> bool:

@@ -20,9 +20,10 @@ from twisted.internet.task import LoopingCall
 from twisted.python.filepath import FilePath
 
 from catalog import editions
+from catalog.branch_files import directory_files, file_owner, read
 from catalog.branches import BRANCHES, PROVINCE
 from catalog.drafts import contact_of, owner_of, same_owner_twice
-from catalog.publishing import Outcome, directory_files, file_owner, publish_file, read
+from catalog.publishing import Outcome, publish_file
 from catalog.values import mask
 from catalog.written import Written
 from ordering import outbox

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Delete, Dialect, Insert, Select, Update
+from sqlalchemy import Connection, Delete, Dialect, Float, Insert, Select, Update
 from sqlalchemy.engine import IteratorResult
 from sqlalchemy.engine.result import SimpleResultMetaData
 from sqlalchemy.exc import DBAPIError
@@ -107,6 +107,8 @@ class Prepared:
 
 
 _NO_COLUMNS = SimpleResultMetaData(())
+_FLOAT8 = 701
+"""PostgreSQL's number for the type of our floats, which SQLAlchemy asks for."""
 
 
 class PreparedStatements:
@@ -174,7 +176,8 @@ def _bind(kind: TypeEngine[Any], dialect: Dialect) -> Convert | None:
 
 
 def _result(kind: TypeEngine[Any], dialect: Dialect) -> Convert | None:
-    return kind.dialect_impl(dialect).result_processor(dialect, None)
+    found = _FLOAT8 if isinstance(kind, Float) else None
+    return kind.dialect_impl(dialect).result_processor(dialect, found)
 
 
 def _same(value: Any) -> Any:

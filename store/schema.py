@@ -16,6 +16,7 @@ from sqlalchemy import (
     Column,
     Date,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -148,6 +149,76 @@ warned = Table(
     Column("warned_at", Instant, nullable=False),
 )
 
+# ---------------------------------------------------------------- charts
+
+chart_day = Table(
+    "chart_day",
+    metadata,
+    Column("day", Date, primary_key=True),  # local
+    Column("formula_version", Integer, nullable=False),
+    Column("tallied_at", Instant, nullable=False),
+    Column("kept", Integer, nullable=False),  # orders of the day that stood then,
+    Column("taken_back", Integer, nullable=False),  # and those that did not: who changed his mind
+)
+
+chart_tally = Table(
+    "chart_tally",
+    metadata,
+    Column("owner", String(20), primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("code", String(8), primary_key=True),
+    Column("orders", Integer, nullable=False),
+    Column("unheard", Integer, nullable=False),
+    Column("taken_back", Integer, nullable=False),
+    Column("whole", Integer, nullable=False),
+    Column("part", Integer, nullable=False),
+    Column("repeats", Integer, nullable=False),
+    Column("weight", Float, nullable=False),
+    Column("against", Float, nullable=False),
+    Column("grown", Float, nullable=False),  # both, times catalog.ranking.growth(day)
+    sqlite_with_rowid=False,  # read in its key's order, some ten thousand rows at once
+)
+
+chart_busy = Table(
+    "chart_busy",
+    metadata,
+    Column("owner", String(20), primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("code", String(8), primary_key=True),
+    Column("hour", Integer, primary_key=True),  # local
+    Column("weight", Float, nullable=False),
+)
+
+chart = Table(
+    "chart",
+    metadata,
+    Column("chart_id", String(32), primary_key=True),  # owner.day
+    Column("owner", String(20), nullable=False),
+    Column("day", Date, nullable=False),
+    Column("formula_version", Integer, nullable=False),
+    Column("computed_at", Instant, nullable=False),
+    Column("votes", Integer, nullable=False),
+    Index(None, "owner", "day", unique=True),
+)
+
+chart_entry = Table(
+    "chart_entry",
+    metadata,
+    Column("chart_id", ForeignKey("chart.chart_id"), primary_key=True),
+    Column("rank", Integer, primary_key=True),
+    Column("code", String(8), nullable=False),
+    # Owner and day once more: a song's past with an owner is one range of an index.
+    Column("owner", String(20), nullable=False),
+    Column("day", Date, nullable=False),
+    Column("score", Float, nullable=False),
+    Column("previous", Integer),  # its rank in the last chart of an earlier week
+    Column("peak", Integer, nullable=False),
+    Column("weeks", Integer, nullable=False),  # in which it stood on a chart
+    Column("bursts", Integer, nullable=False),
+    Column("made", Text, nullable=False),  # JSON: catalog.ranking.Made
+    Index(None, "owner", "code", "day"),
+)
+
 # ---------------------------------------------------------------- subscribers
 
 subscriber = Table(
@@ -195,6 +266,8 @@ preview = Table(
     Column("heard_ms", Integer, nullable=False),
     Column("to_the_end", Boolean, nullable=False),
     Index(None, "tone_code", "started_at"),
+    Index(None, "started_at"),
+    Index(None, "msisdn", "tone_code", "started_at"),
 )
 
 # ---------------------------------------------------------------- orders and their proof
@@ -224,6 +297,8 @@ order = Table(
     Column("claimed_by", String(64)),
     Column("claimed_until", Instant),
     Index(None, "msisdn", "requested_at"),
+    Index(None, "confirmed_at"),
+    Index(None, "tone_code", "confirmed_at"),
     Index(None, "next_at", sqlite_where=text("next_at IS NOT NULL"),
           postgresql_where=text("next_at IS NOT NULL")),
 )  # fmt: skip

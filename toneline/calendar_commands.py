@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from catalog.licences import ending
+from catalog.licences import ending_and_placed
 from catalog.preparation import preparations
 from catalog.switching import OWNERS
 from config.settings import zone
@@ -81,7 +81,7 @@ def licences(days: int, config: Path | None, as_json: bool) -> None:
     """
     settings = settings_of(config)
     with database_of(settings) as database:
-        found = database.run_now(ending, now(), days, zone(settings))
+        found = database.run_now(ending_and_placed, now(), days, zone(settings))
     stop_days = settings.policy.stop_selling_days
     if as_json:
         emit(

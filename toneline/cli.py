@@ -12,6 +12,7 @@ from config.settings import zone
 from toneline.addresses import client_address
 from toneline.calendar_commands import holidays, licences
 from toneline.catalogue_commands import tones
+from toneline.chart_commands import charts
 from toneline.command import (
     Refused,
     config_option,
@@ -209,5 +210,5 @@ def doctor(config: Path | None, as_json: bool) -> None:
 
 directories.add_command(holidays)
 tones.add_command(licences)
-for command in (tones, directories, subscribers, orders, trace):
+for command in (tones, directories, charts, subscribers, orders, trace):
     main.add_command(command)

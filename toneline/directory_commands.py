@@ -12,18 +12,12 @@ from typing import Any
 import click
 
 from catalog import editions as store
+from catalog.branch_files import directory_files, file_owner, read
 from catalog.branches import BRANCHES, PROVINCE, read_branches
 from catalog.directories import Edition
 from catalog.drafts import same_owner_twice
 from catalog.editions import Published
-from catalog.publishing import (
-    Outcome,
-    check_file,
-    directory_files,
-    file_owner,
-    publish_file,
-    read,
-)
+from catalog.publishing import Outcome, check_file, publish_file
 from catalog.snapshot import Snapshot, read_contents
 from catalog.written import Written
 from config.settings import Settings, zone

@@ -14,7 +14,7 @@ import click
 
 from audio.prompts import absent
 from catalog import licences, preparation
-from catalog.publishing import directory_files
+from catalog.branch_files import directory_files
 from catalog.snapshot import Contents, read_contents
 from config.settings import Settings, service_senders, zone
 from ivr.ami import AmiAccess, AmiError, Session
@@ -137,7 +137,7 @@ def _calendar(settings: Settings, database: LocalDatabase) -> Iterator[Finding]:
         detail = f"{one.holiday.title} in {one.days_left} days; without an edition: {missing}"
         yield Finding(f"holiday {one.holiday.name}", True, detail)
     soon = max(licences.STEPS)
-    ending = database.run_now(licences.ending, at, soon, timezone)
+    ending = database.run_now(licences.ending_and_placed, at, soon, timezone)
     heard = [one.code for one in ending if one.directories]
     detail = f"{len(ending)} end within {soon} days, {len(heard)} of them in current lists"
     yield Finding("licences", True, detail + "".join(f", {code}" for code in heard[:5]))

@@ -92,6 +92,16 @@ def test_a_call_and_an_sms_order_tones_that_customer_service_can_prove(line: Lin
     assert "call_started" in said(line, "trace", number)
 
 
+def test_what_was_heard_and_ordered_is_on_the_branchs_chart_and_explained(line: Line) -> None:
+    number = "8613905252001"
+    said(line, "phone", "125300191010", "--from", number, "--keys", "1,1")
+    assert "14 charts" in said(line, "charts", "compute")
+    chart = json.loads(said(line, "charts", "show", "yangzhou", "--json"))
+    (entry,) = [entry for entry in chart["entries"] if entry["code"] == "1010"]
+    assert entry["made"]["periods"][0]["orders"] == 1
+    assert "1 order" in said(line, "charts", "explain", "1010", "--owner", "yangzhou")
+
+
 def test_twenty_confirmations_at_once_by_voice_and_sms_make_one_order(line: Line) -> None:
     number = "8613905251004"
     line.text(number, "1055")

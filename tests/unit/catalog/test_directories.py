@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.directories import LAST_GOOD, Edition, Resolved, current_edition, resolve
@@ -130,6 +130,7 @@ def an_edition(draw: st.DrawFn) -> Edition:
 editions_drawn = st.lists(an_edition(), max_size=8, unique_by=lambda one: one.edition_id)
 
 
+@settings(deadline=None)
 @given(editions_drawn, instants, st.randoms(use_true_random=False))
 def test_the_current_edition_does_not_depend_on_the_order_of_storing(
     editions: list[Edition], at: datetime, random: Random
@@ -141,6 +142,7 @@ def test_the_current_edition_does_not_depend_on_the_order_of_storing(
     assert found is None or found.holds(at)
 
 
+@settings(deadline=None)
 @given(
     editions_drawn,
     instants,
@@ -168,6 +170,7 @@ def test_at_every_instant_there_are_ten_different_playable_songs(
     assert all(code not in licences or day <= licences[code] for code in codes)
 
 
+@settings(deadline=None)
 @given(editions_drawn, instants)
 def test_a_slot_whose_song_plays_keeps_it(editions: list[Edition], at: datetime) -> None:
     directory = a_snapshot(some_tones(), editions).directory("yangzhou", at)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
@@ -145,6 +145,7 @@ def test_a_workbook_with_entities_is_not_opened() -> None:
     assert "declarations" in from_workbook(file.getvalue()).errors[0]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 400), st.binary(min_size=1, max_size=30))
 def test_a_damaged_workbook_raises_nothing(at: int, put: bytes) -> None:
     data = GOOD_BOOK[: at * 15] + put + GOOD_BOOK[at * 15 + len(put) :]
@@ -155,6 +156,7 @@ def test_a_damaged_workbook_raises_nothing(at: int, put: bytes) -> None:
 GOOD_BOOK = workbook(ROWS)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_whatever_raise_anything(data: bytes) -> None:
     assert from_csv(data).errors

@@ -4,7 +4,7 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from catalog.licences import STEPS, ending, step_of
+from catalog.licences import STEPS, ending_and_placed, step_of
 from catalog.tones import Tone, put_tones, retire_tone
 from store.database import LocalDatabase
 from tests.fakes.catalogue import CODES, SHANGHAI, a_snapshot, a_tone
@@ -25,7 +25,7 @@ def put(database: LocalDatabase, **until: date) -> None:
 
 def test_licences_that_end_are_listed_the_soonest_first(database: LocalDatabase) -> None:
     put(database, c1029=TODAY + 60 * DAY, c1032=TODAY, c1041=TODAY + 61 * DAY, c1007=TODAY - DAY)
-    found = database.run_now(ending, NOW, 60, SHANGHAI)
+    found = database.run_now(ending_and_placed, NOW, 60, SHANGHAI)
     assert [(one.code, one.days_left) for one in found] == [("1032", 0), ("1029", 60)]
     assert found[0].licence_until == TODAY
     assert found[0].title == "茉莉花"
@@ -34,8 +34,8 @@ def test_licences_that_end_are_listed_the_soonest_first(database: LocalDatabase)
 def test_a_day_ends_at_local_midnight(database: LocalDatabase) -> None:
     put(database, c1029=TODAY)
     before, after = local(TODAY, 23) + timedelta(minutes=59), local(TODAY + DAY)
-    assert len(database.run_now(ending, before, 1, SHANGHAI)) == 1
-    assert len(database.run_now(ending, after, 1, SHANGHAI)) == 0
+    assert len(database.run_now(ending_and_placed, before, 1, SHANGHAI)) == 1
+    assert len(database.run_now(ending_and_placed, after, 1, SHANGHAI)) == 0
 
 
 def test_it_says_in_which_current_lists_a_tone_stands(database: LocalDatabase) -> None:
@@ -52,16 +52,16 @@ def test_it_says_in_which_current_lists_a_tone_stands(database: LocalDatabase) -
         ],
         NOW,
     )
-    (one,) = database.run_now(ending, NOW, 30, SHANGHAI)
+    (one,) = database.run_now(ending_and_placed, NOW, 30, SHANGHAI)
     assert sorted(one.directories) == ["jiangsu", "suzhou"]
-    (one,) = database.run_now(ending, NOW + DAY, 30, SHANGHAI)
+    (one,) = database.run_now(ending_and_placed, NOW + DAY, 30, SHANGHAI)
     assert sorted(one.directories) == ["jiangsu"]
 
 
 def test_a_retired_tone_needs_no_licence(database: LocalDatabase) -> None:
     put(database, c1029=TODAY)
     database.run_now(retire_tone, "1029", NOW)
-    assert database.run_now(ending, NOW, 60, SHANGHAI) == ()
+    assert database.run_now(ending_and_placed, NOW, 60, SHANGHAI) == ()
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from catalog.branch_files import read
 from catalog.drafts import Knowledge, check, same_owner_twice
-from catalog.publishing import read
 from tests.fakes.catalogue import SHANGHAI, a_tone, some_tones
 
 DOCUMENT = Path("docs/mistakes.md")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import permutations
 from pathlib import Path
@@ -9,9 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from catalog.branch_files import directory_files, read
 from catalog.directories import current_edition
-from catalog.editions import all_editions, contact_of, history, roll_back
-from catalog.publishing import Outcome, directory_files, publish_file, read
+from catalog.editions import (
+    Proof,
+    all_editions,
+    contact_of,
+    history,
+    roll_back,
+    store_edition,
+)
+from catalog.publishing import Outcome, publish_file
 from catalog.rotation import prepare_week
 from catalog.snapshot import read_contents
 from catalog.tones import put_tones, retire_tone
@@ -74,6 +83,13 @@ def test_a_file_and_what_became_of_it_travel_to_the_store_and_back(
     assert codec.loads(codec.dumps(written)) == written
     outcome = database.run_now(publish_file, written, "li", "", FRIDAY, ZONE)
     assert codec.loads(codec.dumps(outcome)) == outcome
+
+
+def test_hosts_that_publish_at_once_store_an_edition_once(database: LocalDatabase) -> None:
+    (stored,) = publish(database, file(edition(FIRST))).editions
+    mine = replace(stored, edition_id=0, published_at=FRIDAY + HOUR)
+    assert database.run_now(store_edition, mine, Proof("another host", "")) is None
+    assert database.run_now(all_editions) == (stored,)
 
 
 def test_a_file_with_an_error_changes_nothing(database: LocalDatabase) -> None:
@@ -167,6 +183,19 @@ def test_open_slots_are_filled_when_published_and_keep_their_sources(
     (kept,) = database.run_now(all_editions)
     assert kept.is_open
     assert kept.slots == stored.slots
+
+
+def test_an_empty_catalogue_gives_an_edition_that_is_filled_when_heard(
+    database: LocalDatabase,
+) -> None:
+    for code in CODES:
+        database.run_now(retire_tone, code, FRIDAY)
+    auto = file("  - from: 2026-11-16\n    songs: auto\n")
+    (stored,) = publish(database, auto).editions
+    assert stored.songs == ()
+    database.run_now(put_tones, some_tones(), FRIDAY)
+    assert heard(database, FRIDAY) == list(CODES[:10])
+    assert database.run_now(prepare_week, date(2026, 11, 23), FRIDAY, ZONE) == 1
 
 
 def test_the_chart_fills_no_song_whose_licence_ends_in_the_week(database: LocalDatabase) -> None:

@@ -94,7 +94,8 @@ EDITIONS = st.lists(
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
 @given(EDITIONS, DAYS)
 def test_the_lists_are_those_that_calls_hear(
     database: LocalDatabase, editions: list[Edition], day: date
@@ -106,3 +107,22 @@ def test_the_lists_are_those_that_calls_hear(
     heard = {owner: line.directory(owner, at) for owner in OWNERS}
     if editions:  # without any, no tone stands in one
         assert database.run_now(directories_at, at, SHANGHAI) == heard
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@settings(max_examples=60, deadline=None,
+          suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
+@given(EDITIONS, DAYS, st.integers(0, 40), st.integers(0, 3))
+def test_no_change_is_overlooked(
+    database: LocalDatabase, editions: list[Edition], day: date, hours: int, ends: int
+) -> None:
+    until = date(2026, 11, 20) + timedelta(days=ends)
+    ending = a_tone(CODES[ends], licence_until=until)
+    database.run_now(put_tones, [*some_tones(), ending][::-1], BEFORE)
+    database.run_now(put_tones, [ending], BEFORE)
+    publish(database, editions, local("2026-11-01"))
+    before = local(day, 12)
+    after = before + timedelta(hours=hours)
+    old, new = (database.run_now(directories_at, at, SHANGHAI) for at in (before, after))
+    changed = tuple(owner for owner in OWNERS if old[owner].tones != new[owner].tones)
+    assert database.run_now(changed_owners, before, after, SHANGHAI) == changed

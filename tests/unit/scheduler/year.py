@@ -38,7 +38,7 @@ YEAR = 2027
 FIRST, LAST = date(2026, 12, 31), date(2028, 1, 1)
 HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(weeks=1)
 SECOND = timedelta(seconds=1)
-LOOKS_EVERY = 6 * HOUR
+LOOKS_EVERY = 12 * HOUR
 RETENTION_DAYS = 180
 CALENDAR = appointments(timezone="Asia/Shanghai", retention_days=RETENTION_DAYS)
 DUTIES = timetable(
@@ -200,7 +200,7 @@ def simulate(deaths: tuple[Death, ...] = (), first: date = FIRST, last: date = L
     try:
         store.run_now(put_tones, catalogue, local(first))
         opening = [one for day in range(7) for one in editions_made(first - day * DAY, catalogue)]
-        publish(store, opening, local(first))
+        publish(store, opening, local(first) - WEEK)
         return _Passing(store, catalogue, list(deaths)).pass_days(first, last)
     finally:
         store.close()

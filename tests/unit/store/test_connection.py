@@ -13,6 +13,7 @@ from sqlalchemy import (
     Column,
     Connection,
     Date,
+    Float,
     Integer,
     MetaData,
     String,
@@ -41,6 +42,7 @@ thing = Table(
     Column("seen_at", Instant),
     Column("day", Date),
     Column("is_new", Boolean),
+    Column("weight", Float),
 )
 named = Table("test_named", _metadata, Column("name", String(20), primary_key=True))
 NOON = datetime(2026, 11, 22, 12, 30, 15, 123456, tzinfo=UTC)
@@ -75,6 +77,12 @@ def test_rows_are_what_sqlalchemy_returns(connection: Any) -> None:
     rows = quick.all()
     assert rows == connection.execute(ALL).all()
     assert rows == [("a", NOON, date(2026, 11, 22), True), ("b", None, None, None)]
+
+
+def test_a_float_comes_back_as_it_is(connection: Any) -> None:
+    connection.execute(ADD, {"name": "a", "weight": 1 / 3})
+    statement = select(thing.c.weight).where(thing.c.name == bindparam("wanted"))
+    assert connection.execute(statement, {"wanted": "a"}).scalar_one() == 1 / 3
 
 
 def test_a_result_has_all_that_results_have(connection: Any) -> None:
