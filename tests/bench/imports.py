@@ -20,6 +20,7 @@ import numpy as np
 from audio.formats import RATE_HZ, level, read_sound, to_samples, true_peak_dbfs
 from tests.bench import tables
 from tests.bench.facts import ROOT
+from tests.bench.imports_subjects import WAYS
 from tests.fakes.recordings import CD_HZ, recorded
 from tests.machine import require_program
 
@@ -60,7 +61,8 @@ def _subject(
 ) -> Figures:
     seconds = QUICK_SECONDS if quick else SECONDS[name]
     run, peak_mb = _watched(name, folder / "out", seconds, sources)
-    _watched(name, folder / "whistle", 60, [whistle], count=1)
+    (folder / "whistle").mkdir()
+    WAYS[name](folder / "whistle", (whistle, "1000"))
     heard = [read_sound(path) for path in sorted(_whole(folder / "out"))[:LISTENED]]
     (folded,) = _whole(folder / "whistle")
     a_thousand = run["seconds"] / run["files"] * WANTED
@@ -75,12 +77,10 @@ def _subject(
     }
 
 
-def _watched(
-    name: str, out: Path, seconds: float, sources: list[Path], count: int = WANTED
-) -> tuple[Figures, float]:
+def _watched(name: str, out: Path, seconds: float, sources: list[Path]) -> tuple[Figures, float]:
     """Run a subject; return what it says, and the most memory that all its processes had."""
     out.mkdir(parents=True)
-    words = [name, str(out), str(seconds), str(count), *map(str, sources)]
+    words = [name, str(out), str(seconds), str(WANTED), *map(str, sources)]
     peak = 0
     with subprocess.Popen(
         [sys.executable, "-m", "tests.bench.imports_subjects", *words],
