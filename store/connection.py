@@ -124,11 +124,14 @@ class PreparedStatements:
         """Return the statement prepared for values of these names; None: SQLAlchemy must run it."""
         if not isinstance(statement, Select | Insert | Update | Delete):
             return None
-        by_names = self._known.setdefault(statement, {})
+        by_names = self._known.get(statement)
+        if by_names is None:
+            by_names = self._known.setdefault(statement, {})
         names = tuple(values)
-        if names not in by_names:
-            by_names[names] = _prepare(statement, self._dialect, names)
-        found = by_names[names]
+        try:
+            found = by_names[names]
+        except KeyError:
+            found = by_names[names] = _prepare(statement, self._dialect, names)
         if is_many and found is not None and found.metadata is not None:
             return None  # no driver returns the rows of many
         return found
