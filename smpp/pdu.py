@@ -231,6 +231,7 @@ _DATA: Final = Layout(
 """data_sm, section 4.7.1."""
 
 _MESSAGE_ID: Final = CString("message_id", 65, Status.RINVMSGID)
+_MESSAGE_ID_ENDS: Final = HEADER_LENGTH + _MESSAGE_ID.size
 
 # What a NamedTuple's own constructor calls once it has sorted its arguments: half the time.
 _typed = tuple.__new__
@@ -280,7 +281,8 @@ def _read_message_resp(
     size = len(data)
     if size == HEADER_LENGTH:
         return _typed(kind, (sequence, status, "", ()))
-    end = _MESSAGE_ID.end(data, HEADER_LENGTH)
+    nul = data.find(0, HEADER_LENGTH, _MESSAGE_ID_ENDS)
+    end = nul + 1 if nul > 0 else _MESSAGE_ID.end(data, HEADER_LENGTH)  # which says what is wrong
     message_id = data[HEADER_LENGTH : end - 1].decode("latin-1")
     tlvs = () if end == size else read_tlvs(data, end)
     return _typed(kind, (sequence, status, message_id, tlvs))
