@@ -15,8 +15,8 @@ from typing import Final
 JITTER_S: Final = 0.006
 """A place is kept so much longer than a second: how well the promptest answer is known."""
 
-LATEST_S: Final = 1.0
-"""A message that nothing is heard of is taken to have arrived so long after it was sent."""
+LATEST_S: Final = 0.5
+"""A message is taken to have arrived so much later than a prompt one, at the latest."""
 
 BURST_S: Final = 0.05
 """What could have left in this time may leave together: after silence, and when a timer is late."""
@@ -46,14 +46,15 @@ class Pace:
     """When the next submit_sm may leave.
 
     The SMSC sees no more than `tps` in any sliding second *of its own*, however long each is on its
-    way. When one arrived is not known, but it was before its answer left. An answer takes at least
-    as long as the promptest one of late (way there, the SMSC's work, way back); by what it took
-    longer, its message may have arrived late, and so much longer than a second its place stays
-    taken. Of any tps + 1 messages the last is sent when the first one's place is free, and
-    therefore arrives a second after it or later. With answers of an even 20 ms this costs next to
-    nothing, where a second from each answer on would cost two of a hundred. An answer also tells
-    that all that was sent before it by the same bind has arrived, since TCP keeps the order: a lost
-    answer holds up nothing.
+    way (up to LATEST_S: an SMSC that takes its time must not cost more than a third of the rate,
+    and what is later still may be throttled). When one arrived is not known, but it was before its
+    answer left. An answer takes at least as long as the promptest one of late (way there, the
+    SMSC's work, way back); by what it took longer, its message may have arrived late, and so much
+    longer than a second its place stays taken. Of any tps + 1 messages the last is sent when the
+    first one's place is free, and therefore arrives a second after it or later. With answers of an
+    even 20 ms this costs next to nothing, where a second from each answer on would cost two of a
+    hundred. An answer also tells that all that was sent before it by the same bind has arrived,
+    since TCP keeps the order: a lost answer holds up nothing.
 
     Within that they leave evenly, by the generic cell rate algorithm (ITU-T I.371, annex A), so
     that what is urgent never waits behind a second's worth of messages.
@@ -136,7 +137,7 @@ class Pace:
         unanswered = self._unanswered[bind]
         while unanswered and unanswered[0].sent_at <= sent_at:
             place = unanswered.popleft()
-            place.free_at = max(place.sent_at, by) + 1.0 + JITTER_S
+            place.free_at = min(place.free_at, max(place.sent_at, by) + 1.0 + JITTER_S)
 
     def _interval_s(self, now: float) -> float:
         if self._slow is None:

@@ -114,7 +114,7 @@ def test_late_timers_cost_little_of_the_rate(seed: int) -> None:
 
 LEAST = (0.001, 0.02, 0.001)
 NEVER_LATE = itertools.repeat(0.0)
-delay = st.one_of(st.just(0.0), st.floats(0.0, 0.01), st.floats(0.0, 0.6))
+delay = st.one_of(st.just(0.0), st.floats(0.0, 0.01), st.floats(0.0, 0.45))
 
 
 @given(
@@ -123,14 +123,14 @@ delay = st.one_of(st.just(0.0), st.floats(0.0, 0.01), st.floats(0.0, 0.6))
     st.integers(1, 3),
     st.sampled_from([0, 2, 7]),
 )
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_smsc_sees_no_more_in_any_second_however_long_messages_are_on_their_way(
     tps: int, more: list[tuple[float, float, float]], binds: int, lost: int
 ) -> None:
-    """The first message of each bind is the promptest; nothing heard of arrives within a second."""
+    """The first message of each bind is the promptest; all arrive within LATEST_S of it."""
     slow = [(LEAST[0] + out, LEAST[1] + work, LEAST[2] + back) for out, work, back in more]
     wires = [Wire(itertools.chain([LEAST], itertools.cycle(slow)), lost) for _ in range(binds)]
-    drive(Pace(tps), wires, 5.0, 10, NEVER_LATE)
+    drive(Pace(tps), wires, 3.0, 10, NEVER_LATE)
     assert most_in_a_second(wires) <= tps
 
 
@@ -152,7 +152,7 @@ def test_a_lost_answer_holds_up_nothing_while_later_ones_come() -> None:
     assert len(wire.arrived_at) >= 0.98 * 30 * 100
 
 
-def test_a_message_nothing_is_heard_of_keeps_its_place_a_second_longer() -> None:
+def test_a_message_nothing_is_heard_of_keeps_its_place_half_a_second_longer() -> None:
     pace = Pace(1)
     pace.take(BIND, 0.0)
     assert pace.ready_at(0.0) == 1.0 + JITTER_S + LATEST_S
@@ -164,6 +164,15 @@ def test_a_message_whose_answer_came_late_keeps_its_place_as_much_longer() -> No
         pace.take(BIND, sent_at)
         pace.accepted(BIND, sent_at, sent_at + took)
     assert pace.ready_at(2.5) == pytest.approx(2.0 + 0.3 + 1.0 + JITTER_S)
+
+
+def test_an_answer_that_came_ever_so_late_keeps_a_place_no_longer_than_none_would() -> None:
+    pace = Pace(1)
+    pace.take(BIND, 0.0)
+    pace.accepted(BIND, 0.0, 0.02)
+    pace.take(BIND, 2.0)
+    pace.accepted(BIND, 2.0, 3.4)
+    assert pace.ready_at(3.4) == 2.0 + 1.0 + JITTER_S + LATEST_S
 
 
 def test_answers_that_all_take_longer_are_the_prompt_ones_after_a_minute() -> None:
