@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults
@@ -84,6 +84,14 @@ class _Part:
 
     def settle(self, outcome: Any, **more: Any) -> None:
         self.sending.settle(PartResult(self.number, outcome, **more))
+
+
+class _UnderWay(NamedTuple):
+    """A part that was sent, by which bind and when (monotonic seconds)."""
+
+    part: _Part
+    bind: BindService
+    sent_at: float
 
 
 class EsmeService(Service):
@@ -304,11 +312,11 @@ class EsmeService(Service):
 
     def _send(self, bind: BindService, part: _Part, now: float) -> None:
         try:
-            bind.submit(part.request, now, part)
+            bind.submit(part.request, now, _UnderWay(part, bind, now))
         except UnencodablePdu as error:
             part.settle("refused", why=str(error))
         else:
-            self._pace.take(now)
+            self._pace.take(bind, now)
             self.counters.submitted += 1
 
     def _set_alarm(self, now: float) -> None:
@@ -365,23 +373,28 @@ class EsmeService(Service):
 
     def _submitted(self, event: Submitted) -> None:
         self.counters.accepted += 1
-        self._pace.accepted()
-        event.about.settle("accepted", message_id=event.message_id)
+        sent: _UnderWay = event.about
+        self._pace.accepted(sent.bind, sent.sent_at, self._monotonic())
+        sent.part.settle("accepted", message_id=event.message_id)
 
     def _submit_failed(self, event: SubmitFailed) -> None:
         self.counters.refused += 1
+        sent: _UnderWay = event.about
+        now = self._monotonic()
+        self._pace.refused(sent.bind, sent.sent_at, now)
         if event.status in THROTTLING:
             self.counters.throttled += 1
-            self._pace.throttled(self._monotonic())
-        event.about.settle("refused", status=event.status, why=status_name(event.status))
+            self._pace.throttled(now)
+        sent.part.settle("refused", status=event.status, why=status_name(event.status))
 
     def _response_lost(self, event: ResponseLost) -> None:
         self.counters.lost += 1
-        event.about.settle("lost")
+        sent: _UnderWay = event.about
+        sent.part.settle("lost")
 
     def _response_late(self, event: ResponseLate) -> None:
         self.counters.late += 1
-        part: _Part = event.about
+        part = event.about.part
         if event.status == Status.ROK:
             result = PartResult(part.number, "accepted", message_id=event.message_id)
         else:

@@ -7,11 +7,16 @@ passed in.
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import defaultdict, deque
+from collections.abc import Hashable
+from dataclasses import dataclass
 from typing import Final
 
-JITTER_S: Final = 0.012
-"""Messages sent so much more than a second apart may arrive closer: no SMSC sees one too many."""
+JITTER_S: Final = 0.006
+"""A place is kept so much longer than a second: how well the promptest answer is known."""
+
+LATEST_S: Final = 0.5
+"""A message is taken to have arrived so much later than a prompt one, at the latest."""
 
 BURST_S: Final = 0.05
 """What could have left in this time may leave together: after silence, and when a timer is late."""
@@ -19,20 +24,40 @@ BURST_S: Final = 0.05
 AHEAD_S: Final = 0.1
 """Messages are taken from the outbox so long before they may leave."""
 
+_REMEMBERED_S: Final = 30.0  # the promptest answer is that of the last 30 to 60 s
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 32.0
 _SLOWER: Final = 0.9
 _DOUBLING_S: Final = 20.0
+_NEVER: Final = float("inf")
 _UNLIMITED: Final = 10_000.0
 _MUCH: Final = 1_000_000
+
+
+@dataclass(slots=True)
+class _Place:
+    """One of the `tps` places in a second: taken when a message was sent, until `free_at`."""
+
+    sent_at: float
+    free_at: float
 
 
 class Pace:
     """When the next submit_sm may leave.
 
-    In no sliding second more than `tps`, since the last so many are remembered; and evenly, by the
-    generic cell rate algorithm (ITU-T I.371, annex A), so that what is urgent never waits behind a
-    second's worth of messages.
+    The SMSC sees no more than `tps` in any sliding second *of its own*, however long each is on its
+    way (up to LATEST_S: an SMSC that takes its time must not cost more than a third of the rate,
+    and what is later still may be throttled). When one arrived is not known, but it was before its
+    answer left. An answer takes at least as long as the promptest one of late (way there, the
+    SMSC's work, way back); by what it took longer, its message may have arrived late, and so much
+    longer than a second its place stays taken. Of any tps + 1 messages the last is sent when the
+    first one's place is free, and therefore arrives a second after it or later. With answers of an
+    even 20 ms this costs next to nothing, where a second from each answer on would cost two of a
+    hundred. An answer also tells that all that was sent before it by the same bind has arrived,
+    since TCP keeps the order: a lost answer holds up nothing.
+
+    Within that they leave evenly, by the generic cell rate algorithm (ITU-T I.371, annex A), so
+    that what is urgent never waits behind a second's worth of messages.
 
     After RTHROTTLED or RMSGQFUL comes a pause, doubled while nothing is accepted in between, then
     nine tenths of the rate that was too much. From there it grows slowly at first and ever faster
@@ -43,7 +68,10 @@ class Pace:
     def __init__(self, tps: int) -> None:
         """`tps`: PDUs in any second; 0 for no limit."""
         self._least_s = 1.0 / tps if tps else 0.0
-        self._last: deque[float] = deque(maxlen=tps)
+        self._last: deque[_Place] = deque(maxlen=tps)
+        self._unanswered: defaultdict[Hashable, deque[_Place]] = defaultdict(deque)
+        # The promptest answer since a moment, and in the time before it.
+        self._promptest_s, self._before_s, self._since = _NEVER, _NEVER, float("-inf")
         self._unlimited = float(tps) or _UNLIMITED
         self._due = float("-inf")
         self._paused_until = float("-inf")
@@ -56,16 +84,35 @@ class Pace:
         """When the next message may leave; now or earlier: at once."""
         ready_at = max(self._due - BURST_S, self._paused_until, now)
         if self._last and len(self._last) == self._last.maxlen:
-            return max(ready_at, self._last[0] + 1.0 + JITTER_S)
+            return max(ready_at, self._last[0].free_at)
         return ready_at
 
-    def take(self, now: float) -> None:
-        """A message leaves."""
+    def take(self, bind: Hashable, now: float) -> None:
+        """A message leaves by this bind; `accepted` or `refused` wants to know when it did."""
         self._count_one(now)
         interval = self._interval_s(now)
         if interval:
             self._due = max(self._due, now) + interval
-            self._last.append(now)
+        if self._last.maxlen:
+            place = _Place(now, now + 1.0 + JITTER_S + LATEST_S)
+            self._last.append(place)
+            unanswered = self._unanswered[bind]
+            while unanswered and unanswered[0].free_at <= now:
+                unanswered.popleft()
+            unanswered.append(place)
+
+    def accepted(self, bind: Hashable, sent_at: float, now: float) -> None:
+        """The SMSC took a message: if a pause is to come, it is a short one again."""
+        self._pause_s = _FIRST_PAUSE_S
+        took_s = now - sent_at
+        if now >= self._since + _REMEMBERED_S:
+            self._before_s, self._promptest_s, self._since = self._promptest_s, took_s, now
+        self._promptest_s = min(self._promptest_s, took_s)
+        self._arrived(bind, sent_at, now - min(self._promptest_s, self._before_s))
+
+    def refused(self, bind: Hashable, sent_at: float, now: float) -> None:
+        """The SMSC refused a message, which may take no time at all."""
+        self._arrived(bind, sent_at, now)
 
     def throttled(self, now: float) -> None:
         """The SMSC asks for patience; a window's worth of such answers is one reason to slow."""
@@ -76,10 +123,6 @@ class Pace:
         self._paused_until = now + self._pause_s
         self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
 
-    def accepted(self) -> None:
-        """The SMSC took a message: its next pause is a short one again."""
-        self._pause_s = _FIRST_PAUSE_S
-
     def is_paused(self, now: float) -> bool:
         """Whether nothing leaves for now."""
         return now < self._paused_until
@@ -88,6 +131,13 @@ class Pace:
         """How many messages may wait here: what leaves within AHEAD_S, one at least."""
         interval = self._interval_s(now)
         return max(1, math.ceil(AHEAD_S / interval)) if interval else _MUCH
+
+    def _arrived(self, bind: Hashable, sent_at: float, by: float) -> None:
+        """What was sent until `sent_at` is there, since `by` (plus the time of a prompt way)."""
+        unanswered = self._unanswered[bind]
+        while unanswered and unanswered[0].sent_at <= sent_at:
+            place = unanswered.popleft()
+            place.free_at = min(place.free_at, max(place.sent_at, by) + 1.0 + JITTER_S)
 
     def _interval_s(self, now: float) -> float:
         if self._slow is None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 from smpplib import command as smpplib_command
 from smpplib import smpp as smpplib_codec
@@ -59,6 +59,9 @@ __all__ = [
     "cut",
     "decode",
     "encode",
+    "encode_answer",
+    "encode_as",
+    "read",
     "refusal",
 ]
 
@@ -91,59 +94,94 @@ class MalformedPdu(Exception):
 
 _RESPONSE: Final = 0x8000_0000
 _HEADER = struct.Struct(">IIII")
+_read_header, _write_header = _HEADER.unpack_from, _HEADER.pack
 _SUBMIT_SM, _DELIVER_SM, _DATA_SM, _ENQUIRE_LINK = 0x04, 0x05, 0x103, 0x15
+_DELIVER_SM_RESP, _DATA_SM_RESP = _DELIVER_SM | _RESPONSE, _DATA_SM | _RESPONSE
 _OUTBIND_ID, _UNBIND, _ALERT_ID = 0x0B, 0x06, 0x102
 _BIND_IDS: Final[dict[BindMode, int]] = {"receiver": 0x01, "transmitter": 0x02, "transceiver": 0x09}
 _BIND_MODES: Final = {command_id: mode for mode, command_id in _BIND_IDS.items()}
 
 _Read = TypeVar("_Read", Bind, BindResp)
 _Bare = TypeVar("_Bare", EnquireLink, Unbind)
+_Taken = TypeVar("_Taken")
 _BareResp = TypeVar("_BareResp", EnquireLinkResp, UnbindResp, GenericNack)
 
 
 # ---- framing
 
 
-def cut(buffer: bytes) -> tuple[list[bytes], bytes, MalformedPdu | None]:
-    """Cut a stream into whole PDUs: (PDUs, what is left, why the stream cannot be read further).
+def read(buffer: bytes) -> tuple[list[Pdu | MalformedPdu], bytes, MalformedPdu | None]:
+    """Read a stream's whole PDUs: (PDUs, what is left, why the stream cannot be read further).
 
-    A command_length that no PDU can have is found as soon as its sixteen octets are there and ends
-    the stream: where the next PDU begins is unknown from then on.
+    A PDU that cannot be read stands in its place as what is wrong with it. A command_length that no
+    PDU can have is found as soon as its sixteen octets are there and ends the stream: where the
+    next PDU begins is unknown from then on.
     """
-    found: list[bytes] = []
-    at, end = 0, len(buffer)
-    while end - at >= HEADER_LENGTH:
-        length, command_id, status, sequence = _HEADER.unpack_from(buffer, at)
-        if not HEADER_LENGTH <= length <= CAP:
-            why = f"command_length {length} is not within {HEADER_LENGTH} to {CAP}"
-            return found, b"", MalformedPdu(command_id, sequence, Status.RINVCMDLEN, why, status)
-        if end - at < length:
-            break
-        found.append(buffer[at : at + length])
-        at += length
-    return found, buffer[at:], None
+    return _cut(buffer, _understood)
+
+
+def cut(buffer: bytes) -> tuple[list[bytes], bytes, MalformedPdu | None]:
+    """As `read`, but the PDUs as they are: to `decode` one by one, or not at all."""
+    return _cut(buffer, lambda octets, *_header: octets)
 
 
 def decode(data: bytes) -> Pdu:
     """Read one whole PDU, as `cut` gives it; MalformedPdu if it is anything else."""
     if len(data) < HEADER_LENGTH:
         raise MalformedPdu(0, 0, Status.RINVCMDLEN, f"{len(data)} octets are no header")
-    length, command_id, status, sequence = _HEADER.unpack_from(data)
+    length, command_id, status, sequence = _read_header(data)
     if length != len(data):
         why = f"command_length is {length} of {len(data)} octets"
         raise MalformedPdu(command_id, sequence, Status.RINVCMDLEN, why, status)
-    decoder = _DECODERS.get(command_id)
-    if decoder is None:
-        raise MalformedPdu(command_id, sequence, Status.RINVCMDID, "unknown command", status)
+    found = _understood(data, command_id, status, sequence)
+    if isinstance(found, MalformedPdu):
+        raise found
+    return found
+
+
+def _cut(
+    buffer: bytes, taken: Callable[[bytes, int, int, int], _Taken]
+) -> tuple[list[_Taken], bytes, MalformedPdu | None]:
+    found: list[_Taken] = []
+    at, size = 0, len(buffer)
+    while size - at >= HEADER_LENGTH:
+        length, command_id, status, sequence = _read_header(buffer, at)
+        if not HEADER_LENGTH <= length <= CAP:
+            why = f"command_length {length} is not within {HEADER_LENGTH} to {CAP}"
+            return found, b"", MalformedPdu(command_id, sequence, Status.RINVCMDLEN, why, status)
+        end = at + length
+        if end > size:
+            break
+        found.append(taken(buffer[at:end], command_id, status, sequence))
+        at = end
+    return found, buffer[at:], None
+
+
+def _understood(octets: bytes, command_id: int, status: int, sequence: int) -> Pdu | MalformedPdu:
+    """Read one whole PDU, whose header has been."""
+    decoder, what = _DECODERS.get(command_id, _UNKNOWN)
     try:
-        return decoder(data, status, sequence)
+        return decoder(what, octets, status, sequence)
     except Fault as fault:
-        raise MalformedPdu(command_id, sequence, fault.status, fault.why, status) from None
+        return MalformedPdu(command_id, sequence, fault.status, fault.why, status)
 
 
 def encode(pdu: Pdu) -> bytes:
     """Write one PDU; UnencodablePdu if a value does not fit its field."""
     return _ENCODERS[type(pdu)](pdu)
+
+
+def encode_as(message: SubmitSm | DataSm, sequence: int) -> bytes:
+    """Write a message under another sequence number than its own."""
+    if type(message) is SubmitSm:
+        return _write_message(_SUBMIT_SM, message, sequence)
+    return encode(message._replace(sequence=sequence))
+
+
+def encode_answer(kind: type[DeliverSm | DataSm], sequence: int, status: int) -> bytes:
+    """Write the response to such a message that says no more than `status`."""
+    command_id = _DATA_SM_RESP if kind is DataSm else _DELIVER_SM_RESP
+    return _framed(command_id, status, sequence, b"\0")
 
 
 def refusal(command_id: int, sequence: int, status: int) -> Response | None:
@@ -193,6 +231,7 @@ _DATA: Final = Layout(
 """data_sm, section 4.7.1."""
 
 _MESSAGE_ID: Final = CString("message_id", 65, Status.RINVMSGID)
+_MESSAGE_ID_ENDS: Final = HEADER_LENGTH + _MESSAGE_ID.size
 
 # What a NamedTuple's own constructor calls once it has sorted its arguments: half the time.
 _typed = tuple.__new__
@@ -219,7 +258,7 @@ def _read_message(
     ))  # fmt: skip
 
 
-def _read_data_sm(data: bytes, _status: int, sequence: int) -> DataSm:
+def _read_data_sm(_what: object, data: bytes, _status: int, sequence: int) -> DataSm:
     found = _DATA.read(data)
     (
         service_type, source_ton, source_npi, source, dest_ton, dest_npi, destination,
@@ -239,11 +278,14 @@ def _read_message_resp(
     sequence: int,
 ) -> MessageResp:
     """Read a message's response, whose body may be missing (section 4.4.2)."""
-    if len(data) == HEADER_LENGTH:
+    size = len(data)
+    if size == HEADER_LENGTH:
         return _typed(kind, (sequence, status, "", ()))
-    end = _MESSAGE_ID.end(data, HEADER_LENGTH)
+    nul = data.find(0, HEADER_LENGTH, _MESSAGE_ID_ENDS)
+    end = nul + 1 if nul > 0 else _MESSAGE_ID.end(data, HEADER_LENGTH)  # which says what is wrong
     message_id = data[HEADER_LENGTH : end - 1].decode("latin-1")
-    return _typed(kind, (sequence, status, message_id, read_tlvs(data, end)))
+    tlvs = () if end == size else read_tlvs(data, end)
+    return _typed(kind, (sequence, status, message_id, tlvs))
 
 
 def _no_body(data: bytes) -> None:
@@ -268,14 +310,14 @@ def _framed(command_id: int, status: int, sequence: int, body: bytes) -> bytes:
     if length > CAP:
         raise UnencodablePdu("command_length", f"would be {length}, {CAP} at most")
     try:
-        return _HEADER.pack(length, command_id, status, sequence) + body
+        return _write_header(length, command_id, status, sequence) + body
     except struct.error:
         raise UnencodablePdu("header", f"cannot carry {status=} {sequence=}") from None
 
 
-def _write_message(command_id: int, pdu: SubmitSm | DeliverSm) -> bytes:
+def _write_message(command_id: int, pdu: SubmitSm | DeliverSm, sequence: int) -> bytes:
     (
-        sequence, source, destination, text, coding, esm_class, registered,
+        _, source, destination, text, coding, esm_class, registered,
         validity, source_ton, source_npi, dest_ton, dest_npi, service_type,
         protocol_id, priority, schedule, replace, default_id, tlvs,
     ) = pdu  # fmt: skip
@@ -407,7 +449,7 @@ _ALERT: Final = Layout(
 )
 
 
-def _read_outbind(data: bytes, _status: int, sequence: int) -> Outbind:
+def _read_outbind(_what: object, data: bytes, _status: int, sequence: int) -> Outbind:
     found = _OUTBIND.read(data)
     system_id, password = found.groups()
     if found.end() != len(data):
@@ -419,7 +461,7 @@ def _write_outbind(pdu: Outbind) -> bytes:
     return _framed(_OUTBIND_ID, 0, pdu.sequence, _OUTBIND.write((pdu.system_id, pdu.password)))
 
 
-def _read_alert(data: bytes, _status: int, sequence: int) -> AlertNotification:
+def _read_alert(_what: object, data: bytes, _status: int, sequence: int) -> AlertNotification:
     found = _ALERT.read(data)
     source_ton, source_npi, source, esme_ton, esme_npi, esme = found.groups()
     return AlertNotification(
@@ -433,32 +475,35 @@ def _write_alert(pdu: AlertNotification) -> bytes:
     return _framed(_ALERT_ID, 0, pdu.sequence, body + write_tlvs(pdu.tlvs))
 
 
-_Decoder = Callable[[bytes, int, int], Pdu]
+def _read_unknown(_what: object, _data: bytes, _status: int, _sequence: int) -> NoReturn:
+    raise Fault(Status.RINVCMDID, "unknown command")
 
-_DECODERS: Final[dict[int, _Decoder]] = {
-    _SUBMIT_SM: partial(_read_message, SubmitSm),
-    _DELIVER_SM: partial(_read_message, DeliverSm),
-    _DATA_SM: _read_data_sm,
-    _SUBMIT_SM | _RESPONSE: partial(_read_message_resp, SubmitSmResp),
-    _DELIVER_SM | _RESPONSE: partial(_read_message_resp, DeliverSmResp),
-    _DATA_SM | _RESPONSE: partial(_read_message_resp, DataSmResp),
-    _ENQUIRE_LINK: partial(_read_bare_request, EnquireLink),
-    _ENQUIRE_LINK | _RESPONSE: partial(_read_bare_response, EnquireLinkResp),
-    _UNBIND: partial(_read_bare_request, Unbind),
-    _UNBIND | _RESPONSE: partial(_read_bare_response, UnbindResp),
-    _RESPONSE: partial(_read_bare_response, GenericNack),
-    _OUTBIND_ID: _read_outbind,
-    _ALERT_ID: _read_alert,
-    **{command_id: partial(_read_bind, mode) for mode, command_id in _BIND_IDS.items()},
-    **{
-        command_id | _RESPONSE: partial(_read_bind_resp, mode)
-        for mode, command_id in _BIND_IDS.items()
-    },
+
+_Decoder = Callable[[Any, bytes, int, int], Pdu]
+
+# With what each decoder makes of them: calls through `partial` take longer.
+_DECODERS: Final[dict[int, tuple[_Decoder, object]]] = {
+    _SUBMIT_SM: (_read_message, SubmitSm),
+    _DELIVER_SM: (_read_message, DeliverSm),
+    _DATA_SM: (_read_data_sm, DataSm),
+    _SUBMIT_SM | _RESPONSE: (_read_message_resp, SubmitSmResp),
+    _DELIVER_SM | _RESPONSE: (_read_message_resp, DeliverSmResp),
+    _DATA_SM | _RESPONSE: (_read_message_resp, DataSmResp),
+    _ENQUIRE_LINK: (_read_bare_request, EnquireLink),
+    _ENQUIRE_LINK | _RESPONSE: (_read_bare_response, EnquireLinkResp),
+    _UNBIND: (_read_bare_request, Unbind),
+    _UNBIND | _RESPONSE: (_read_bare_response, UnbindResp),
+    _RESPONSE: (_read_bare_response, GenericNack),
+    _OUTBIND_ID: (_read_outbind, Outbind),
+    _ALERT_ID: (_read_alert, AlertNotification),
+    **{command_id: (_read_bind, mode) for mode, command_id in _BIND_IDS.items()},
+    **{command_id | _RESPONSE: (_read_bind_resp, mode) for mode, command_id in _BIND_IDS.items()},
 }
+_UNKNOWN: Final[tuple[_Decoder, object]] = (_read_unknown, None)
 
 _ENCODERS: Final[dict[type[Pdu], Callable[[Any], bytes]]] = {
-    SubmitSm: partial(_write_message, _SUBMIT_SM),
-    DeliverSm: partial(_write_message, _DELIVER_SM),
+    SubmitSm: lambda pdu: _write_message(_SUBMIT_SM, pdu, pdu.sequence),
+    DeliverSm: lambda pdu: _write_message(_DELIVER_SM, pdu, pdu.sequence),
     DataSm: _write_data_sm,
     SubmitSmResp: partial(_write_message_resp, _SUBMIT_SM | _RESPONSE),
     DeliverSmResp: partial(_write_message_resp, _DELIVER_SM | _RESPONSE),

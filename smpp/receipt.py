@@ -34,7 +34,7 @@ _BY_PREFIX: Final[Mapping[str, State]] = {
 }  # fmt: skip
 _MESSAGE_TYPE: Final = 0x3C
 _RECEIPT_TYPES: Final = frozenset({0x04, 0x20})
-_HEX: Final = re.compile(r"[0-9A-Fa-f]+")
+_HEX_DIGITS: Final = "0123456789abcdefABCDEF"
 _FIELD = re.compile(r"\b(id|submit[ _]?date|done[ _]?date|stat|err)\s*:(\S*)", re.IGNORECASE)
 
 
@@ -93,7 +93,7 @@ def normal_id(raw: str, origin: Literal["response", "receipt"], form: IdForm) ->
     cannot be decimal).
     """
     trimmed = raw.strip(" \0")
-    if _HEX.fullmatch(trimmed) is None:
+    if not trimmed or trimmed.strip(_HEX_DIGITS):
         return trimmed
     if form == "text":
         return trimmed.lower().lstrip("0") or "0"

@@ -8,11 +8,9 @@ monotonic time in seconds. Nothing that arrives raises; what the owner does wron
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import tzinfo
-from functools import lru_cache
 from typing import Any, Final
 
 from smpp import pdu as codec
@@ -61,7 +59,10 @@ _MAX_UNANSWERED: Final = 1000
 _MAX_LATE: Final = 10_000
 _LEAST_STALL: Final = 3
 _NEVER: Final = float("inf")
-_SEQUENCE: Final = struct.Struct(">L")
+# An enum's members are looked up through its class, which takes longer than all that is asked of
+# them for each message.
+_made = tuple.__new__  # half the time of a NamedTuple's own constructor, which sorts its arguments
+_BOUND, _CLOSED, _ROK = State.BOUND, State.CLOSED, int(Status.ROK)
 
 
 class LocalProtocolError(Exception):
@@ -94,7 +95,8 @@ class Session:
         self._sequence = 0
         # Deadlines by sequence number; all wait equally long, so the first is the next.
         self._submits: dict[int, tuple[float, Any]] = {}
-        self._unanswered: dict[int, tuple[str, float]] = {}  # what came, until when
+        # What came, until when.
+        self._unanswered: dict[int, tuple[type[DeliverSm | DataSm], float]] = {}
         self._late: dict[int, Any] = {}  # lost to a deadline; an answer may still come
         self._lost_in_a_row = 0
         self._stall = max(limits.window, _LEAST_STALL)
@@ -113,7 +115,7 @@ class Session:
     @property
     def free(self) -> int:
         """How many messages may be submitted now: 0 unless bound as a sender."""
-        if self.state is not State.BOUND or self._mode == "receiver":
+        if self.state is not _BOUND or self._mode == "receiver":
             return 0
         return self._limits.window - len(self._submits)
 
@@ -128,21 +130,24 @@ class Session:
         One of `Submitted`, `SubmitFailed` and `ResponseLost` follows, with `about` in it.
         UnencodablePdu if a field does not fit: then nothing was sent.
         """
-        if self.free <= 0:
+        if (
+            len(self._submits) >= self._limits.window
+            or self.state is not _BOUND
+            or self._mode == "receiver"
+        ):
             self._require(State.BOUND, "submit")
             raise LocalProtocolError("the window is full, or the bind is a receiver")
-        octets = codec.encode(message)
         sequence = self._next_sequence()
-        self._to_send.append(_numbered(octets, sequence))
+        self._to_send.append(codec.encode_as(message, sequence))
         self._submits[sequence] = (now + self._limits.response_timeout_s, about)
         return sequence
 
     def answer(self, sequence: int, status: int) -> bool:
         """Answer a MoReceived or ReceiptReceived; False if it was answered, or nobody is there."""
         waiting = self._unanswered.pop(sequence, None)
-        if waiting is None or self.state is State.CLOSED:
+        if waiting is None or self.state is _CLOSED:
             return False
-        self._to_send.append(_numbered(_blank_response(waiting[0], status), sequence))
+        self._to_send.append(codec.encode_answer(waiting[0], sequence, status))
         return True
 
     def unbind(self, now: float) -> None:
@@ -164,7 +169,7 @@ class Session:
 
     def next_deadline(self) -> float | None:
         """When `expire` is to be called next, at the latest."""
-        if self.state is State.CLOSED:
+        if self.state is _CLOSED:
             return None
         deadline = self._enquire_at
         if self._control is not None:
@@ -180,19 +185,14 @@ class Session:
     def receive_data(self, data: bytes, now: float) -> list[Event]:
         """Take in what arrived; the events it causes, in order."""
         events: list[Event] = []
-        found, self._buffer, broken = codec.cut(self._buffer + data if self._buffer else data)
+        found, self._buffer, broken = codec.read(self._buffer + data if self._buffer else data)
         if found and self._enquire_at != _NEVER:
             self._enquire_at = now + self._limits.enquire_link_s
-        for octets in found:
-            if self.state is State.CLOSED:
+        for received in found:
+            if self.state is _CLOSED:
                 return events
-            try:
-                received = codec.decode(octets)
-            except codec.MalformedPdu as malformed:
-                self._refuse_malformed(malformed, events)
-            else:
-                _RECEIVERS[type(received)](self, received, now, events)
-        if broken is not None and self.state is not State.CLOSED:
+            _RECEIVERS[type(received)](self, received, now, events)
+        if broken is not None and self.state is not _CLOSED:
             self._send(GenericNack(broken.sequence, broken.status))
             events.append(Malformed(str(broken)))
             self._close(Cause.UNREADABLE, "unreadable from here on", events)
@@ -241,15 +241,15 @@ class Session:
     def _receive_submit_resp(
         self, received: SubmitSmResp | DataSmResp, _now: float, events: list[Event]
     ) -> None:
-        sequence, status = received.sequence, received.status
+        sequence, status, raw_id, _ = received
         waiting = self._submits.pop(sequence, None)
         if waiting is None:
             self._receive_late(received, events)
             return
         self._lost_in_a_row = 0
-        if status == Status.ROK:
-            message_id = receipts.normal_id(received.message_id, "response", self._id_form)
-            events.append(Submitted(sequence, message_id, waiting[1]))
+        if status == _ROK:
+            message_id = receipts.normal_id(raw_id, "response", self._id_form)
+            events.append(_made(Submitted, (sequence, message_id, waiting[1])))
         else:
             events.append(SubmitFailed(sequence, status, waiting[1]))
 
@@ -269,14 +269,14 @@ class Session:
     ) -> None:
         sequence = received.sequence
         if (
-            self.state is not State.BOUND
+            self.state is not _BOUND
             or self._mode == "transmitter"
             or sequence in self._unanswered
             or len(self._unanswered) >= _MAX_UNANSWERED
         ):
             self._refuse_message(received, events)
             return
-        event: Event = MoReceived(sequence, received)
+        event: Event = _made(MoReceived, (sequence, received))
         if (received.esm_class or received.tlvs) and receipts.is_receipt(received):
             try:
                 receipt = receipts.parse(received, self._id_form, self._zone)
@@ -287,7 +287,7 @@ class Session:
                 return
             event = ReceiptReceived(sequence, receipt)
         deadline = now + self._limits.mo_response_deadline_s
-        self._unanswered[sequence] = (type(received).__name__, deadline)
+        self._unanswered[sequence] = (type(received), deadline)
         events.append(event)
 
     def _refuse_message(self, received: DeliverSm | DataSm, events: list[Event]) -> None:
@@ -304,8 +304,7 @@ class Session:
                 events.append(Malformed(why))
 
     def _respond(self, received: DeliverSm | DataSm, status: int) -> None:
-        octets = _blank_response(type(received).__name__, status)
-        self._to_send.append(_numbered(octets, received.sequence))
+        self._to_send.append(codec.encode_answer(type(received), received.sequence, status))
 
     def _receive_enquire_link(
         self, received: EnquireLink, _now: float, _events: list[Event]
@@ -372,7 +371,9 @@ class Session:
 
     # ---- small steps
 
-    def _refuse_malformed(self, malformed: codec.MalformedPdu, events: list[Event]) -> None:
+    def _refuse_malformed(
+        self, malformed: codec.MalformedPdu, _now: float, events: list[Event]
+    ) -> None:
         events.append(Malformed(str(malformed)))
         waiting = self._submits.pop(malformed.sequence, None) if malformed.is_response else None
         if waiting is not None:
@@ -393,10 +394,11 @@ class Session:
         self._to_send.append(codec.encode(response))
 
     def _next_sequence(self) -> int:
-        self._sequence = self._sequence % _MAX_SEQUENCE + 1
-        while self._sequence in self._submits or self._sequence in self._late:
-            self._sequence = self._sequence % _MAX_SEQUENCE + 1
-        return self._sequence
+        sequence = self._sequence % _MAX_SEQUENCE + 1
+        while sequence in self._submits or sequence in self._late:
+            sequence = sequence % _MAX_SEQUENCE + 1
+        self._sequence = sequence
+        return sequence
 
     def _expire_submits(self, now: float, events: list[Event]) -> None:
         while self._submits:
@@ -430,19 +432,9 @@ class Session:
         events.append(Closed(why))
 
 
-def _numbered(octets: bytes, sequence: int) -> bytes:
-    """Put a sequence number into an encoded PDU, which is cheaper than to encode it again."""
-    return octets[:12] + _SEQUENCE.pack(sequence) + octets[16:]
+_Receiver = Callable[[Session, Any, float, list[Event]], None]
 
-
-@lru_cache(maxsize=64)
-def _blank_response(received: str, status: int) -> bytes:
-    """Return the response to a command of this name, with sequence number 0."""
-    response = DataSmResp if received == "DataSm" else DeliverSmResp
-    return codec.encode(response(0, status))
-
-
-_RECEIVERS: Final[dict[type[Pdu], Callable[[Session, Any, float, list[Event]], None]]] = {
+_RECEIVERS: Final[dict[type[Pdu | codec.MalformedPdu], _Receiver]] = {
     BindResp: Session._receive_bind_resp,
     SubmitSmResp: Session._receive_submit_resp,
     DataSmResp: Session._receive_submit_resp,
@@ -458,4 +450,5 @@ _RECEIVERS: Final[dict[type[Pdu], Callable[[Session, Any, float, list[Event]], N
     Outbind: Session._receive_unwanted,
     SubmitSm: Session._receive_unwanted,
     DeliverSmResp: Session._receive_stray_resp,
+    codec.MalformedPdu: Session._refuse_malformed,
 }

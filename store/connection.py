@@ -32,6 +32,9 @@ class QuickConnection:
     def __init__(self, connection: Connection, prepared: PreparedStatements) -> None:
         self._connection = connection
         self._prepared = prepared
+        # Looked up once a transaction, not once a statement.
+        self._driver: Any = connection.connection.driver_connection
+        self._dbapi = connection.dialect.loaded_dbapi
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
@@ -46,22 +49,20 @@ class QuickConnection:
         return self._connection.execute(statement, values, **options)
 
     def _run(self, prepared: Prepared, values: Any, is_many: bool) -> Result:
-        connection = self._connection
-        driver: Any = connection.connection.driver_connection
-        dbapi = connection.dialect.loaded_dbapi
-        cursor = driver.cursor()
+        cursor = self._driver.cursor()
         try:
             if is_many:
                 cursor.executemany(prepared.sql, [prepared.bind(row) for row in values])
             else:
                 cursor.execute(prepared.sql, prepared.bind(values))
             return prepared.result(cursor)
-        except dbapi.Error as error:
-            lost = connection.dialect.is_disconnect(error, driver, cursor)
+        except self._dbapi.Error as error:
+            connection = self._connection
+            lost = connection.dialect.is_disconnect(error, self._driver, cursor)
             if lost:
                 connection.invalidate(error)
             raise DBAPIError.instance(
-                prepared.sql, None, error, dbapi.Error,
+                prepared.sql, None, error, self._dbapi.Error,
                 hide_parameters=True, connection_invalidated=lost, dialect=connection.dialect,
             ) from error  # fmt: skip
 
@@ -74,21 +75,26 @@ class Result(IteratorResult[*tuple[Any, ...]]):
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A statement's text for one engine, and how values go in and rows come out."""
+    """A statement's text for one engine, and how values go in and rows come out.
+
+    `fixed` are the statement's own values, converted; `binds` what becomes of each value, in the
+    order of the text. Drivers take them by name or, `by_position`, in that order.
+    """
 
     sql: str
     fixed: Mapping[str, Any]
-    converts: Sequence[tuple[str, Convert]]
-    order: Sequence[str] | None
+    binds: Sequence[tuple[str, Convert | None]]
+    by_position: bool
     metadata: SimpleResultMetaData | None
     row_converts: Sequence[tuple[int, Convert]]
 
     def bind(self, values: Mapping[str, Any]) -> Any:
         """Return the values as the driver takes them: by position, or by name."""
-        bound = {**self.fixed, **values}
-        for name, convert in self.converts:
-            bound[name] = convert(bound[name])
-        return bound if self.order is None else [bound[name] for name in self.order]
+        if self.fixed:
+            values = {**self.fixed, **values}
+        if self.by_position:
+            return [values[name] if to is None else to(values[name]) for name, to in self.binds]
+        return {name: values[name] if to is None else to(values[name]) for name, to in self.binds}
 
     def result(self, cursor: Any) -> Result:
         """Return what the driver's cursor found."""
@@ -126,11 +132,14 @@ class PreparedStatements:
         """Return the statement prepared for values of these names; None: SQLAlchemy must run it."""
         if not isinstance(statement, Select | Insert | Update | Delete):
             return None
-        by_names = self._known.setdefault(statement, {})
+        by_names = self._known.get(statement)
+        if by_names is None:
+            by_names = self._known.setdefault(statement, {})
         names = tuple(values)
-        if names not in by_names:
-            by_names[names] = _prepare(statement, self._dialect, names)
-        found = by_names[names]
+        try:
+            found = by_names[names]
+        except KeyError:
+            found = by_names[names] = _prepare(statement, self._dialect, names)
         if is_many and found is not None and found.metadata is not None:
             return None  # no driver returns the rows of many
         return found
@@ -158,8 +167,11 @@ def _prepare(statement: Any, dialect: Dialect, names: Names) -> Prepared | None:
             for name, value in state.parameters.items()
             if name not in names
         },
-        converts=[(name, to) for name, to in converts.items() if to and name in names],
-        order=state.positiontup,
+        binds=[
+            (name, converts.get(name) if name in names else None)
+            for name in (state.positiontup or [*state.parameters])
+        ],
+        by_position=state.positiontup is not None,
         metadata=SimpleResultMetaData(keys) if columns else None,
         row_converts=[(index, to) for index, to in row_converts if to],
     )

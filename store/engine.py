@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, Operationa
 BUSY_TIMEOUT_MS = 5000
 """How long one transaction waits for another's lock before it is told so, on both engines."""
 WAL_PAUSE_S = 0.01
+_BEGIN = "BEGIN IMMEDIATE"
 
 # A host that froze inside a transaction must not hold its rows for ever; one whose database went
 # away without a word must notice within seconds.
@@ -111,7 +112,13 @@ def _prepare_postgres(connection: Any, _record: Any) -> None:
 def _begin_immediate(connection: Connection) -> None:
     # With SQLite's deferred transactions two writers that both have read deadlock at the first
     # write; and the driver's own BEGIN leaves rows behind when a savepoint was rolled back.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    driver: Any = connection.connection.driver_connection
+    try:
+        driver.cursor().execute(_BEGIN)  # SQLAlchemy's way there takes longer than the statement
+    except sqlite3.Error as error:
+        raise DBAPIError.instance(
+            _BEGIN, None, error, sqlite3.Error, hide_parameters=True, dialect=connection.dialect
+        ) from error
 
 
 def is_lost(error: Exception) -> bool:

@@ -177,25 +177,29 @@ class StoreProcess:
         if not asked:
             return
         results, topics = self._groups.run([request for _, _, request in asked])
-        answers: dict[_Client, list[bytes]] = {}
         for (client, request_id, _), (value, error) in zip(asked, results, strict=True):
-            answer = self._codec.answer(request_id, value, error)
-            answers.setdefault(client, []).append(answer)
-        for client, its in answers.items():
-            self._send(client, b"".join(its))
-        self._tell(topics)
+            client.backlog += self._codec.answer(request_id, value, error)
+        self._announce(topics)
+        self._write_all()
 
-    def _tell(self, topics: Sequence[str]) -> None:
+    def _announce(self, topics: Sequence[str]) -> None:
+        """Tell all clients what changed, in one write with the answers that go to them."""
         if topics:
             told = frame(CHANGED, 0, self._codec.dumps(list(topics)))
-            for client in tuple(self._clients):
-                self._send(client, told)
+            for client in self._clients:
+                client.backlog += told
+
+    def _write_all(self) -> None:
+        for client in tuple(self._clients):
+            if client.backlog:
+                self._write(client)
 
     def _look_around(self) -> None:
         now = time.monotonic()
         if now >= self._watch_at:
             self._watch_at = now + WATCH_S
-            self._tell(self._changed.topics())
+            self._announce(self._changed.topics())
+            self._write_all()
 
     def _send(self, client: _Client, data: bytes) -> None:
         if client in self._clients:

@@ -145,7 +145,7 @@ def _memory(runs: Iterable[Figures]) -> str:
 def _stored(runs: Iterable[Figures]) -> str:
     head = (
         *("subscribers at once", "MOs answered/s", "bare driver", "line / bare driver"),
-        *("statements an MO", "MOs a commit", "CPU us an MO: line, store"),
+        *("statements an MO", "MOs a commit", "CPU us an MO: line, store, bare driver"),
         *("orders, notices stored", "MOs refused"),
     )
     return tables.table(head, [_stored_row(run) for run in runs])
@@ -153,7 +153,7 @@ def _stored(runs: Iterable[Figures]) -> str:
 
 def _stored_row(run: dict[str, Any]) -> list[object]:
     line, bare = run["line"], run["bare"]
-    served = line["subscribers"]
+    served, per_mo_us = line["subscribers"], 1e6 / bare["units"]
     return [
         run["window"],
         f"{line['per_s']:.0f}",
@@ -161,7 +161,7 @@ def _stored_row(run: dict[str, Any]) -> list[object]:
         f"{line['per_s'] / bare['per_s']:.2f}",
         f"{bare['statements'] / bare['units']:.1f}",
         f"{bare['units'] / bare['commits']:.1f}",
-        f"{line['cpu_us_an_mo']['line']}, {line['cpu_us_an_mo']['store']}",
+        ", ".join(map(str, (*line["cpu_us_an_mo"].values(), round(bare["cpu_s"] * per_mo_us)))),
         f"{line['orders']}, {line['messages'] // 2} of {served}",
         line["refused"],
     ]

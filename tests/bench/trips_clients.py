@@ -40,9 +40,8 @@ def session(port: int, kind: str, window: int) -> None:
 
     def submit(connection: EsmeProtocol, to: str) -> None:
         message = SubmitSm(
-            0, SHORT_CODE, to, QUESTION.encode("utf-16-be"), 8, 0, 1,
-            source_addr_npi=1, dest_addr_ton=1, dest_addr_npi=1,
-        )  # fmt: skip
+            0, SHORT_CODE, to, QUESTION.encode("utf-16-be"), 8, 0, 1, "", 0, 1, 1, 1
+        )  # from `data_coding` to `dest_addr_npi`
         connection.session.submit(message, time.monotonic())
 
     def happened(connection: EsmeProtocol, events: list[Event]) -> None:
