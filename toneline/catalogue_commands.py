@@ -39,6 +39,7 @@ from toneline.command import (
     now,
     settings_of,
 )
+from toneline.language import LANGUAGE_FAULTS, read_prompts
 from toneline.places import Places
 
 
@@ -62,12 +63,13 @@ def import_tones(file: Path, audio: Path | None, config: Path | None, as_json: b
     Example: toneline tones import catalogue.csv --audio recordings/
     """
     settings = settings_of(config)
-    sounds = Places.of(settings).sounds
+    places = Places.of(settings)
+    sounds = places.sounds
     try:
         rows = read_catalogue(_text(file), file.name)
         with database_of(settings) as database:
             present = {tone.code: tone for tone in database.run_now(all_tones)}
-            made = _tones(rows, file, audio or file.parent, sounds, present, settings.line.language)
+            made = _tones(rows, file, audio or file.parent, sounds, present, _titles(places))
             changed = database.run_now(put_tones, made, now())
     except BadCatalogue as bad:
         raise Refused("\n".join(bad.errors)) from bad
@@ -75,6 +77,13 @@ def import_tones(file: Path, audio: Path | None, config: Path | None, as_json: b
         emit({"imported": len(rows), "changed": changed})
     else:
         click.echo(f"{len(rows)} tones imported, {changed} of them new or changed")
+
+
+def _titles(places: Places) -> str:
+    try:
+        return read_prompts(places).titles
+    except LANGUAGE_FAULTS as fault:
+        raise Refused(str(fault)) from fault
 
 
 def _text(file: Path) -> str:

@@ -17,7 +17,6 @@ from catalog.snapshot import Contents, read_contents
 from catalog.tones import BadCatalogue, Tone, all_tones, put_tones
 from config.settings import Settings
 from ivr.prompts import PromptBook, PromptBookInvalid
-from ivr.prompts import load as load_prompts
 from ordering.texts import BadTexts, Texts
 from smpp.smsc_rules import PLAIN, BadScript, Script, read_script
 from store.database import LocalDatabase
@@ -25,6 +24,7 @@ from store.engine import StoreError, engine_for
 from store.migrations import upgrade
 from toneline.catalogue_commands import publish_all
 from toneline.demo import SAMPLE_SP, prepare_sample
+from toneline.language import NoSuchLanguage, read_prompts, read_texts
 from toneline.places import Places
 from toneline.smscs import BadSmsc
 from toneline.smscs import check as check_smscs
@@ -39,6 +39,7 @@ FAULTS = (
     BadScript,
     BadSmsc,
     BadTexts,
+    NoSuchLanguage,
     PromptBookInvalid,
     SoundUnreadable,
     StoreError,
@@ -50,8 +51,8 @@ class CannotStart(Exception):
     """Something the line needs is not as it must be; each of `errors` says what and what to do."""
 
     def __init__(self, errors: list[str]) -> None:
-        super().__init__("\n".join(errors))
-        self.errors = errors
+        self.errors = list(dict.fromkeys(errors))
+        super().__init__("\n".join(self.errors))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,8 @@ def prepare(settings: Settings, progress: Callable[[str], None]) -> Prepared:
     prompts = _checked(errors, lambda: read_prompts(places))
     texts = _checked(errors, lambda: read_texts(places, settings.sms.signature))
     branches = _checked(errors, lambda: _read_branches(places.branches))
-    contents = _checked(errors, lambda: _read_catalogue(settings, places, progress))
+    titles = places.language if prompts is None else prompts.titles
+    contents = _checked(errors, lambda: _read_catalogue(settings, places, titles, progress))
     _checked(errors, lambda: check_smscs(settings.smsc))
     script = _checked(errors, lambda: simulator_script(settings.simulator.script))
     if prompts is not None:
@@ -103,16 +105,6 @@ def _checked(errors: list[str], step: Callable[[], T]) -> T | None:
     return None
 
 
-def read_prompts(places: Places) -> PromptBook:
-    """Return the language's prompt book."""
-    return load_prompts(places.prompts_file.read_text("utf-8"), places.language)
-
-
-def read_texts(places: Places, signature: str) -> Texts:
-    """Return the language's SMS texts."""
-    return Texts.load(places.texts_file.read_text("utf-8"), signature)
-
-
 def simulator_script(file: str) -> Script:
     """Return what goes wrong at the simulated SMSC; no file: nothing."""
     return read_script(Path(file)) if file else PLAIN
@@ -124,7 +116,7 @@ def _read_branches(file: Path) -> BranchTable:
 
 def _install_prompts(places: Places, prompts: PromptBook) -> None:
     installed = prompt_files.install(
-        places.language, places.rendered_prompts, places.recorded_prompts, places.sounds
+        places.language, places.speech(places.language), places.recorded_prompts, places.sounds
     )
     for problem in installed.problems:
         log.error("prompt_not_installed", reason=problem)
@@ -134,13 +126,13 @@ def _install_prompts(places: Places, prompts: PromptBook) -> None:
 
 
 def _read_catalogue(
-    settings: Settings, places: Places, progress: Callable[[str], None]
+    settings: Settings, places: Places, titles: str, progress: Callable[[str], None]
 ) -> Contents:
     upgrade(places.database_url)
     database = LocalDatabase(engine_for(places.database_url))
     try:
         if not settings.database.url:
-            _sing_something(database, places, progress)
+            _sing_something(database, places, titles, progress)
         _, errors = publish_all(database, settings)
         for error in errors:
             log.error("directory_refused", error=error)
@@ -150,13 +142,13 @@ def _read_catalogue(
 
 
 def _sing_something(
-    database: LocalDatabase, places: Places, progress: Callable[[str], None]
+    database: LocalDatabase, places: Places, titles: str, progress: Callable[[str], None]
 ) -> None:
     """Give an embedded database its sample catalogue, and the samples' sounds their files."""
     known = database.run_now(all_tones)
     if known and not any(tone.sp == SAMPLE_SP for tone in known):
         return
-    tones = prepare_sample(places.sounds, places.rendered_prompts, places.language, progress)
+    tones = prepare_sample(places.sounds, places.speech(titles), titles, progress)
     # A newer program may sing a sample anew; what an operator changed of it stays as it is.
     fresh = {tone.code: tone for tone in tones}
     kept = [_resung(tone, fresh[tone.code]) for tone in known if tone.code in fresh]
