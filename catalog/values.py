@@ -106,7 +106,10 @@ def damm_digit(digits: str) -> str:
 
 def yuan(fen: int) -> str:
     """Return an amount of fen as a text shows it: `2元`, `2.5元`, `0.05元`."""
+    return f"{bare_yuan(fen)}元"
+
+
+def bare_yuan(fen: int) -> str:
+    """Return an amount of fen in yuan, without the word: `2`, `2.5`, `0.05`."""
     whole, rest = divmod(fen, 100)
-    if not rest:
-        return f"{whole}元"
-    return f"{whole}.{rest:02d}".rstrip("0") + "元"
+    return f"{whole}.{rest:02d}".rstrip("0") if rest else f"{whole}"

@@ -116,7 +116,9 @@ class Line(_Section):
         ["12530019"], min_length=1, description="Numbers that reach the line, without area codes."
     )
     language: str = Field(
-        "zh_CN", pattern=r"^[A-Za-z0-9_]+$", description="Folder below paths.messages."
+        "zh_CN",
+        pattern=r"^[A-Za-z0-9_]+$",
+        description='Of prompts and SMS texts: "zh_CN" or "en" (folders below paths.messages).',
     )
     timezone: Annotated[str, AfterValidator(_timezone)] = Field(
         "Asia/Shanghai", description="Local days and hours are counted here."

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 
 from catalog.snapshot import Snapshot
 from catalog.tones import Tone
-from catalog.values import FUNCTION_CODE, mask, yuan
+from catalog.values import FUNCTION_CODE, mask
 from config.settings import Line as LineSettings
 from config.settings import Policy, Sms
 from ivr.call_record import CallRecord
@@ -243,7 +243,7 @@ class Call:
             "title": tone.title,
             "artist": tone.artist,
             "code": tone.code,
-            "pays": yuan(pays_fen),
+            "pays": self.line.texts.money(pays_fen),
             "until": self.line.texts.word("forever") if until is None else until.isoformat(),
             "undo_min": str(self.line.policy.undo_min),
             "line": self.line.settings.access_numbers[0],
@@ -253,7 +253,7 @@ class Call:
         """Return the values that an SMS about the ring-back function may hold."""
         return {
             "code": FUNCTION_CODE,
-            "pays": yuan(pays_fen),
+            "pays": self.line.texts.money(pays_fen),
             "undo_min": str(self.line.policy.undo_min),
             "line": self.line.settings.access_numbers[0],
         }

@@ -35,7 +35,7 @@ LINE_SILENT_S = 30.0
 CONNECT_S = 5.0
 _WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
 _MUSIC = "♪"
-_SENTENCE_ENDS = ("。", "？", "！")
+_SENTENCE_ENDS = ("。", "？", "！", ".", "?", "!")
 _BYTES_A_MS = {".alaw": 8, ".ulaw": 8}
 
 _ANSWERED_ALWAYS = {
@@ -366,7 +366,7 @@ class Teller:
             self._tell(event.at, who, does)
         elif not event.from_ms:  # else it goes on where a key without meaning had stopped it
             self._began_at = self._began_at if self._words else event.at
-            self._words += words
+            self._words = _joined(self._words, words)
             if words.startswith(_MUSIC) or words.endswith(_SENTENCE_ENDS):
                 self._end_sentence()
 
@@ -378,6 +378,12 @@ class Teller:
     def _tell(self, at: float, who: str, what: str) -> None:
         minutes, seconds = divmod(int(at), 60)
         self._write(f"{minutes}:{seconds:02d}  {who}  {what}")
+
+
+def _joined(before: str, words: str) -> str:
+    """Put words behind others; Chinese needs no space between them."""
+    parted = bool(before and words) and (before[-1].isascii() or words[0].isascii())
+    return f"{before} {words}" if parted else before + words
 
 
 def as_json(dialled: str, caller: str, events: Iterable[Event]) -> dict[str, object]:

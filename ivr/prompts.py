@@ -49,6 +49,7 @@ SENTENCES: Mapping[str, frozenset[str]] = {
 """Every sentence the line may say, and the names of the values it gives."""
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\|(\w+)\}")
+_LANGUAGE = re.compile(r"[A-Za-z0-9_]+")
 _PROMPT_ID = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -94,9 +95,13 @@ Part = str | Placeholder
 
 @dataclass(frozen=True, slots=True)
 class PromptBook:
-    """One language's sentences; made by `load`, which has checked every part."""
+    """One language's sentences; made by `load`, which has checked every part.
+
+    `titles` is the language whose spoken titles it plays: songs keep their names in every language.
+    """
 
     language: str
+    titles: str
     texts: Mapping[str, str]
     sentences: Mapping[str, tuple[Part, ...]]
     readers: Mapping[str, Reader]
@@ -157,12 +162,13 @@ def load(text: str, language: str) -> PromptBook:
         raise PromptBookInvalid(language, (f"not TOML: {error}",)) from error
     prompts, sentences = tables.get("prompts", {}), tables.get("sentences", {})
     reading = tables.get("reading", {})
-    rules = RULES.get(str(reading.get("rules"))) if isinstance(reading, dict) else None
-    problems = tuple(_problems(tables, prompts, sentences, rules))
+    reading = reading if isinstance(reading, dict) else {}
+    rules = RULES.get(str(reading.get("rules")))
+    problems = (*_reading_problems(reading), *_problems(tables, prompts, sentences, rules))
     if problems or rules is None:
         raise PromptBookInvalid(language, problems)
     parts = {sentence: tuple(map(_part, listed)) for sentence, listed in sentences.items()}
-    return PromptBook(language, prompts, parts, rules.readers)
+    return PromptBook(language, reading.get("titles", language), prompts, parts, rules.readers)
 
 
 def _part(written: str) -> Part:
@@ -170,11 +176,19 @@ def _part(written: str) -> Part:
     return Placeholder(match[1], match[2]) if match else written
 
 
+def _reading_problems(reading: Mapping[str, object]) -> Iterator[str]:
+    if str(reading.get("rules")) not in RULES:
+        yield f"[reading] rules must be one of: {', '.join(sorted(RULES))}"
+    titles = reading.get("titles", "zh_CN")
+    if not isinstance(titles, str) or not _LANGUAGE.fullmatch(titles):
+        yield f"[reading] titles must be a language's folder such as zh_CN, not {titles!r}"
+    for key in sorted(reading.keys() - {"rules", "titles"}):
+        yield f"[reading] has no '{key}'; there are rules and titles"
+
+
 def _problems(
     tables: Mapping[str, object], prompts: object, sentences: object, rules: Rules | None
 ) -> Iterator[str]:
-    if rules is None:
-        yield f"[reading] rules must be one of: {', '.join(sorted(RULES))}"
     for table in sorted(tables.keys() - {"prompts", "sentences", "reading"}):
         yield f"[{table}] is unknown; there are [prompts], [sentences] and [reading]"
     if not isinstance(prompts, dict) or not isinstance(sentences, dict):

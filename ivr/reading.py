@@ -15,6 +15,9 @@ Clips = Mapping[str, str]
 Reader = Callable[[object, Clips], tuple[str, ...]]
 
 _WAN = 10_000
+_THOUSAND = 1000
+_MILLION = 1_000_000
+_TWO_DIGITS = 10  # English says a half of a price or a year without its unit from here on
 _LARGEST_NUMBER = _WAN * _WAN - 1
 
 
@@ -64,12 +67,12 @@ def read_code(value: object, _clips: Clips) -> tuple[str, ...]:
 
 
 def read_title_code(value: object, clips: Clips) -> tuple[str, ...]:
-    """Read the code of a tone whose title nobody spoke: 编码, then its digits."""
+    """Read the code of a tone whose title nobody spoke: 编码 or code, then its digits."""
     return ("code", *read_code(value, clips))
 
 
 def read_key(value: object, _clips: Clips) -> tuple[str, ...]:
-    """Read the digit key that chooses something: 按3."""
+    """Read the digit key that chooses something: 按3, press 3."""
     digits = _digits(value)
     if len(digits) != 1:
         raise Unreadable(value, "is not one digit key")
@@ -124,6 +127,68 @@ def read_date(value: object, clips: Clips) -> tuple[str, ...]:
     digits = tuple(f"n{digit}" for digit in f"{day.year:04}")
     year = (whole,) if whole in clips else (*digits, "year")
     return (*year, f"month_{day.month}", f"day_{day.day}")
+
+
+def read_number_en(value: object, _clips: Clips) -> tuple[str, ...]:
+    """Read 0 to 99,999,999 as English does: one hundred | fifteen, two | thousand | five."""
+    number = _natural(value)
+    if number > _LARGEST_NUMBER:
+        raise Unreadable(number, f"is more than can be read ({_LARGEST_NUMBER})")
+    parts: list[str] = []
+    rest = number
+    for size, word in ((_MILLION, "million"), (_THOUSAND, "thousand")):
+        count, rest = divmod(rest, size)
+        parts += [*_below_thousand_en(count), word] if count else []
+    if rest or not number:
+        parts += _below_thousand_en(rest)
+    return tuple(parts)
+
+
+def read_count_en(value: object, clips: Clips) -> tuple[str, ...]:
+    """Read how many songs there are: three songs."""
+    whole = f"count_{value}"
+    return (whole,) if whole in clips else (*read_number_en(value, clips), "songs")
+
+
+def read_ordinal_en(value: object, clips: Clips) -> tuple[str, ...]:
+    """Read a song's place in a list: song three."""
+    whole = f"ordinal_{value}"
+    return (whole,) if whole in clips else ("ordinal", *read_number_en(value, clips))
+
+
+def read_price_en(value: object, clips: Clips) -> tuple[str, ...]:
+    """Read integer fen: 200 two yuan, 250 two yuan fifty, 205 two yuan five fen, 50 fifty fen."""
+    yuan, fen = divmod(_natural(value), 100)
+    if f"price_{value}" in clips:
+        return (f"price_{value}",)
+    parts: list[str] = []
+    if yuan or not fen:
+        whole = f"yuan_{yuan}"
+        parts += [whole] if whole in clips else [*read_number_en(yuan, clips), "yuan"]
+    if fen and yuan and fen >= _TWO_DIGITS:
+        parts.append(f"n{fen}")
+    elif fen:
+        parts += [f"fen_{fen}"] if f"fen_{fen}" in clips else [f"n{fen}", "fen"]
+    return tuple(parts)
+
+
+def read_date_en(value: object, clips: Clips) -> tuple[str, ...]:
+    """Read a date: June | thirtieth | twenty twenty-eight."""
+    day = _date(value)
+    whole, (century, year) = f"year_{day.year}", divmod(day.year, 100)
+    if whole in clips:
+        spoken: tuple[str, ...] = (whole,)
+    elif year >= _TWO_DIGITS and century >= _TWO_DIGITS:
+        spoken = (f"n{century}", f"n{year}")
+    else:
+        spoken = read_number_en(day.year, clips)
+    return (f"month_{day.month}", f"day_{day.day}", *spoken)
+
+
+def _below_thousand_en(number: int) -> tuple[str, ...]:
+    hundreds, rest = divmod(number, 100)
+    spoken = (f"h{hundreds}",) if hundreds else ()
+    return (*spoken, f"n{rest}") if rest or not hundreds else spoken
 
 
 def _below_wan(number: int, *, inside: bool = False) -> tuple[str, ...]:
@@ -188,6 +253,27 @@ RULES: Mapping[str, Rules] = {
         | {f"month_{month}" for month in range(1, 13)}
         | {f"day_{day}" for day in range(1, 32)}
         | {"code", "wan", "liang", "yuan", "year", "ordinal", "ordinal_end"},
+    ),
+    "en": Rules(
+        readers={
+            "title": read_title_code,
+            "digits": read_code,
+            "number": read_number_en,
+            "count": read_count_en,
+            "ordinal": read_ordinal_en,
+            "key": read_key,
+            "price": read_price_en,
+            "date": read_date_en,
+            "prompt": read_prompt,
+        },
+        needs=_DIGITS
+        | {f"d{digit}_end" for digit in range(10)}
+        | {f"key_{digit}" for digit in range(10)}
+        | {f"n{number}" for number in range(100)}
+        | {f"h{count}" for count in range(1, 10)}
+        | {f"month_{month}" for month in range(1, 13)}
+        | {f"day_{day}" for day in range(1, 32)}
+        | {"code", "count_1", "songs", "ordinal", "thousand", "million", "yuan", "fen"},
     ),
     "digits": Rules(
         readers={

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from catalog.values import bare_yuan
 from ordering.provisioning import REASONS
 
 ONE_SMS = 70
@@ -25,10 +26,7 @@ _LONGEST = {
     "code": "8" * 8,
     "nearest": "88888888",
     "words": "88888888",
-    "visitor": "999.99元",
-    "member": "999.99元",
-    "senior": "999.99元",
-    "pays": "999.99元",
+    "yuan": "999.99",
     "until": "2088-08-28",
     "undo_min": "1440",
     "ttl_min": "1440",
@@ -40,6 +38,7 @@ _LONGEST = {
     "row": "8888",
 }
 """The longest value of each placeholder; a list is cut to what fits."""
+_AMOUNTS = ("visitor", "member", "senior", "pays")
 _LISTS = {
     "which_question", "my_tones", "found", "cancel_which", "cancelled_these", "cancelled_all",
     "restored", "branch_songs", "province_songs",
@@ -91,6 +90,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             names_cancelling=True,
         ),
         "order_notice": _rule(ONE_SMS, "title pays code", "undo_min until", names_cancelling=True),
+        "money": _rule(ONE_SMS, "yuan"),
         "forever": _rule(ONE_SMS),
         "order_failed": _rule(ONE_SMS, "title", "code line"),
         "hangup_sms": _rule(ONE_SMS, "title code", "artist pays", names_refusing=True),
@@ -192,8 +192,10 @@ class Texts:
         except tomllib.TOMLDecodeError as error:
             raise BadTexts([f"not TOML: {error}"]) from error
         errors = [f"{name}: there is no such text; remove it" for name in given.keys() - RULES]
+        longest = _longest_values(given.get("money"))
         for name, rule in RULES.items():
-            errors += [f"{name}: {error}" for error in _errors(given.get(name), rule, signature)]
+            found = _errors(given.get(name), rule, signature, longest)
+            errors += [f"{name}: {error}" for error in found]
         if errors:
             raise BadTexts(errors)
         return cls(signature, given)
@@ -212,6 +214,10 @@ class Texts:
     def word(self, name: str) -> str:
         """Return a text that is a value of others, unsigned."""
         return self.templates[name]
+
+    def money(self, fen: int) -> str:
+        """Return an amount as the language writes it: `2.5元`, `¥2.5`."""
+        return self.templates["money"].format(yuan=bare_yuan(fen))
 
     def fill_list(self, name: str, items: Sequence[Mapping[str, str]], **values: str) -> str:
         """Return a list's text with as many items as fit; its `_rest` tells of the others."""
@@ -241,7 +247,14 @@ class Texts:
                 yield Measure(name, units, rule.limit, segments(units))
 
     def _longest(self, name: str) -> int:
-        return ucs2_units(self.signature + self.templates[name].format_map(_LONGEST))
+        longest = _longest_values(self.templates["money"])
+        return ucs2_units(self.signature + self.templates[name].format_map(longest))
+
+
+def _longest_values(money: object) -> Mapping[str, str]:
+    """Return the longest value of each placeholder, amounts as `money` writes them."""
+    written = str(money).replace("{yuan}", _LONGEST["yuan"])
+    return {**_LONGEST, **dict.fromkeys(_AMOUNTS, written), "list": ""}
 
 
 def _shorter(title: str) -> str:
@@ -249,7 +262,9 @@ def _shorter(title: str) -> str:
     return f"{kept}…" if kept else ""
 
 
-def _errors(template: object, rule: Rule, signature: str) -> Iterator[str]:
+def _errors(
+    template: object, rule: Rule, signature: str, longest: Mapping[str, str]
+) -> Iterator[str]:
     if not isinstance(template, str) or not template.strip():
         yield "missing; write the text"
         return
@@ -265,10 +280,11 @@ def _errors(template: object, rule: Rule, signature: str) -> Iterator[str]:
         yield "does not say how to cancel: name TD"
     if rule.names_refusing and _REFUSE.search(template) is None:
         yield "does not say how to refuse offers: name R"
-    if used <= rule.may:
-        longest = signature + template.format_map({**_LONGEST, "list": ""})
-        if (units := ucs2_units(longest)) > rule.limit:
-            yield f"is {units} units with the longest values; {rule.limit} are allowed"
+    if used - rule.may:
+        return
+    units = ucs2_units(signature + template.format_map(longest))
+    if units > rule.limit:
+        yield f"is {units} units with the longest values; {rule.limit} are allowed"
 
 
 def _placeholders(template: str) -> frozenset[str]:

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from datetime import timedelta
 
 from catalog.tones import Prices, find_tone
-from catalog.values import FUNCTION_CODE, yuan
+from catalog.values import FUNCTION_CODE
 from ordering import consent, contact, orders
 from ordering.provisioning import Quote
 from smpp import cancelling, looking_up
@@ -63,7 +63,7 @@ def _refused(turn: Turn, code: str, title: str, quote: Quote) -> Reply:
 
 def _question(turn: Turn, name: str, quote: Quote, **values: str) -> Reply:
     ttl_min = turn.rules.confirm_ttl_min
-    code, pays_text = values["code"], yuan(quote.pays_fen)
+    code, pays_text = values["code"], turn.texts.money(quote.pays_fen)
     reply = turn.say(name, code, **values, pays=pays_text, ttl_min=str(ttl_min))
     question = consent.Question(
         question_id=turn.incoming.mt_id,
@@ -107,7 +107,8 @@ def confirm(turn: Turn) -> Reply | None:
 
 def _which(turn: Turn, questions: Iterable[consent.Question]) -> Reply:
     items = (
-        {"code": one.tone_code, "title": one.title, "pays": yuan(one.pays_fen)} for one in questions
+        {"code": one.tone_code, "title": one.title, "pays": turn.texts.money(one.pays_fen)}
+        for one in questions
     )
     return turn.say_list("which_question", items)
 
@@ -134,7 +135,7 @@ def _place(turn: Turn, question: consent.Question) -> Reply:
         name = "being_ordered" if placed.reason == "being_ordered" else f"refused_{placed.reason}"
         return turn.say(name, question.tone_code, **values)
     name = "function_opened" if of_function else "order_notice"
-    notice = turn.say(name, pays=yuan(question.pays_fen), **values)
+    notice = turn.say(name, pays=turn.texts.money(question.pays_fen), **values)
     expires_at = turn.now + NOTICE_VALID
     return Reply(notice.name, notice.text, expires_at, question.tone_code, placed.order_id)
 
@@ -188,5 +189,5 @@ def undo(turn: Turn) -> Reply:
     undone = orders.undo_last(turn.connection, turn.msisdn, sent_at, minutes, turn.now)
     if undone is None:
         return turn.say("nothing_to_undo")
-    code, pays = undone.tone_code, yuan(undone.pays_fen)
+    code, pays = undone.tone_code, turn.texts.money(undone.pays_fen)
     return turn.say("undone", code, title=undone.title, code=code, pays=pays)

@@ -69,7 +69,7 @@ def _cancelled(turn: Turn, codes: tuple[str, ...]) -> Reply | None:
     if not ended:
         return None
     if len(ended) > 1:
-        return turn.say_list("cancelled_these", looking_up.items(ended))
+        return turn.say_list("cancelled_these", looking_up.items(turn, ended))
     return turn.say("cancelled", ended[0].tone_code, title=ended[0].title, code=ended[0].tone_code)
 
 
@@ -88,7 +88,7 @@ def _list_of(turn: Turn, owned: tuple[orders.Order, ...]) -> Reply:
         turn.connection.execute(
             update(shown_list).where(shown_list.c.msisdn == turn.msisdn).values(values)
         )
-    return turn.say_list("cancel_which", looking_up.items(owned))
+    return turn.say_list("cancel_which", looking_up.items(turn, owned))
 
 
 _SHOWN = select(shown_list.c.codes, shown_list.c.shown_at).where(
@@ -131,7 +131,7 @@ def cancel_all(turn: Turn) -> Reply:
     ended = orders.cancel(turn.connection, turn.msisdn, codes, CANCELLED_ALL, turn.now)
     if not ended:
         return turn.say("nothing_owned")
-    return turn.say_list("cancelled_all", looking_up.items(ended))
+    return turn.say_list("cancelled_all", looking_up.items(turn, ended))
 
 
 def restore(turn: Turn) -> Reply:
@@ -140,7 +140,7 @@ def restore(turn: Turn) -> Reply:
     back = orders.restore(turn.connection, turn.msisdn, CANCELLED_ALL, undo_min, turn.now)
     if not back:
         return turn.say("nothing_to_restore")
-    return turn.say_list("restored", looking_up.items(back))
+    return turn.say_list("restored", looking_up.items(turn, back))
 
 
 def refuse(turn: Turn) -> Reply | None:

@@ -43,12 +43,12 @@ CANCELLING: Final = frozenset(
 """What always works, however many messages somebody sends."""
 
 _SPELLINGS: Final[Mapping[Kind, str]] = {
-    "ask": "DG 订购 訂購 定购 订 我要订购 我要订",
+    "ask": "DG BUY ORDER 订购 訂購 定购 订 我要订购 我要订",
     "confirm": "Y YES 是 是的 确认 確認 确认订购",
     "decline": "N NO 否 放弃 放棄 不 不是 不用 不用了 不要了 不订 不订了 不订购 不确认 别订",
-    "undo": "CH 撤回 撤销",
+    "undo": "CH UNDO 撤回 撤销",
     "my_tones": "CX 查询 查詢 查",
-    "cancel": "TD QX 退订 退訂 退 取消 注销 关闭",
+    "cancel": "TD QX CANCEL 退订 退訂 退 取消 注销 关闭",
     "restore": "HF 恢复 恢復",
     "refuse": "R T TDGG STOP 拒收 拒绝 不要 别发",
     "resume": "TJ 推荐 推薦",
@@ -56,11 +56,12 @@ _SPELLINGS: Final[Mapping[Kind, str]] = {
     "listen": "ST 试听 試聽 我要试听",
     "function": "KT 开通 開通 我要开通 开通彩铃 开通彩铃功能 我要开通彩铃 彩铃功能",
     "branch_songs": "ML 目录 目錄",
-    "province_songs": "省 全省 省目录 全省目录 目录省",
+    "province_songs": "PROV 省 全省 省目录 全省目录 目录省",
 }
 _KEYWORDS: Final = {word: kind for kind, words in _SPELLINGS.items() for word in words.split()}
 _FILLERS: Final = frozenset(
     {"回", "回复", "请", "我", "我要", "要", "发送", "编码", "歌曲", "彩铃", "谢谢"}
+    | {"REPLY", "TEXT", "PLEASE", "THANKS"}
 )
 """Words that change nothing: people send `回Y1029` as they read it."""
 _GLUED: Final = ("查询", "查詢", "CX")

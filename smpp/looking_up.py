@@ -10,7 +10,6 @@ from sqlalchemy import bindparam, select
 
 from catalog.branches import PROVINCE
 from catalog.tones import Tone
-from catalog.values import yuan
 from ordering import callbacks, orders
 from smpp.turn import Reply, Turn
 from store.schema import outbox
@@ -22,17 +21,17 @@ HELP_A_DAY = 3
 def my_tones(turn: Turn) -> Reply:
     """List what he has (CX)."""
     owned = orders.owned(turn.connection, turn.msisdn)
-    return turn.say_list("my_tones", items(owned)) if owned else turn.say("my_tones_none")
+    return turn.say_list("my_tones", items(turn, owned)) if owned else turn.say("my_tones_none")
 
 
-def items(owned: Iterable[orders.Order]) -> list[dict[str, str]]:
+def items(turn: Turn, owned: Iterable[orders.Order]) -> list[dict[str, str]]:
     """Return the values of a list's lines."""
     return [
         {
             "number": str(number),
             "code": order.tone_code,
             "title": order.title,
-            "pays": yuan(order.pays_fen),
+            "pays": turn.texts.money(order.pays_fen),
         }
         for number, order in enumerate(owned, start=1)
     ]
@@ -84,9 +83,9 @@ def described(turn: Turn, tone: Tone) -> dict[str, str]:
         "title": tone.title,
         "artist": tone.artist,
         "code": tone.code,
-        "visitor": yuan(tone.prices.visitor),
-        "member": yuan(tone.prices.member),
-        "senior": yuan(tone.prices.senior),
+        "visitor": turn.texts.money(tone.prices.visitor),
+        "member": turn.texts.money(tone.prices.member),
+        "senior": turn.texts.money(tone.prices.senior),
         "until": turn.texts.word("forever") if until is None else until.isoformat(),
     }
 

@@ -31,6 +31,7 @@ from toneline.command import (
     now,
     settings_of,
 )
+from toneline.language import LANGUAGE_FAULTS
 from toneline.places import Places
 
 
@@ -80,7 +81,7 @@ def import_tones(
             imported: Imported = import_catalogue(batch, settings, database, now(), advance)
     except BadCatalogue as bad:
         raise Refused("\n".join(bad.errors)) from bad
-    except (Interrupted, Unsettled) as error:
+    except (*LANGUAGE_FAULTS, Interrupted, Unsettled) as error:
         raise Refused(str(error)) from error
     if as_json:
         codes = [{"line": row.line, "code": row.code, "title": row.title} for row in imported.given]

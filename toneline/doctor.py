@@ -18,16 +18,14 @@ from catalog.branch_files import directory_files
 from catalog.snapshot import Contents, read_contents
 from config.settings import Settings, service_senders, zone
 from ivr.ami import AmiAccess, AmiError, Session
-from ivr.prompts import PromptBookInvalid
 from ordering import outbox
-from ordering.texts import BadTexts
 from store.database import LocalDatabase
 from store.engine import engine_for
 from store.migrations import HEAD, current
 from toneline.command import emit
 from toneline.directory_commands import check_all
+from toneline.language import LANGUAGE_FAULTS, read_prompts, read_texts
 from toneline.places import ROOT, Places
-from toneline.prepare import read_prompts, read_texts
 
 CONNECT_S = 3.0
 LEAST_FREE_BYTES = 200_000_000
@@ -158,7 +156,7 @@ def _outbox(database: LocalDatabase) -> Iterator[Finding]:
 def _prompts(places: Places) -> Iterator[Finding]:
     try:
         missing = absent(read_prompts(places).needed(), places.sounds)
-    except (PromptBookInvalid, OSError) as error:
+    except LANGUAGE_FAULTS as error:
         yield Finding("prompts", False, str(error), f"correct {places.prompts_file}")
         return
     yield Finding(
@@ -172,7 +170,7 @@ def _prompts(places: Places) -> Iterator[Finding]:
 def _texts(settings: Settings, places: Places) -> Iterator[Finding]:
     try:
         texts = read_texts(places, settings.sms.signature)
-    except (BadTexts, OSError) as error:
+    except LANGUAGE_FAULTS as error:
         yield Finding("texts", False, str(error), f"correct {places.texts_file}")
         return
     for measure in texts.measures():

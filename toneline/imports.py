@@ -27,6 +27,7 @@ from catalog.tones import (
 )
 from config.settings import Settings, zone
 from store.database import LocalDatabase
+from toneline.language import read_prompts
 from toneline.places import Places
 from toneline.titles import install_title, open_speech, speak_titles
 
@@ -174,12 +175,11 @@ def _titles(
 ) -> tuple[dict[str, str], int, str | None]:
     """Return the stem of every title that is spoken, how many are not, and why."""
     places = Places.of(settings)
+    language = read_prompts(places).titles
 
     def spoken(titles: list[str]) -> dict[str, str]:
-        stems = {
-            title: install_title(title, places.sounds, places.rendered_prompts, places.language)
-            for title in titles
-        }
+        speech = places.speech(language)
+        stems = {title: install_title(title, places.sounds, speech, language) for title in titles}
         return {title: stem for title, stem in stems.items() if stem is not None}
 
     titles = list(dict.fromkeys(one.row.title for one in planned))
@@ -191,7 +191,7 @@ def _titles(
         render = open_speech(settings.paths.voice)
     except SpeechUnavailable as error:
         return found, len(silent), str(error)
-    wordless = speak_titles(silent, places.sounds, places.language, render)
+    wordless = speak_titles(silent, places.sounds, language, render)
     return found | spoken(silent), len(wordless), f"no words in {', '.join(wordless)}"
 
 

@@ -57,7 +57,6 @@ class Places:
         """Where an operator puts recorded prompts; they win over the rendered ones."""
         return self.messages / self.language / "recorded"
 
-    @property
-    def rendered_prompts(self) -> Path:
-        """The prompts that come with the program."""
-        return ROOT / "audio" / "speech" / self.language
+    def speech(self, language: str) -> Path:
+        """Return the rendered prompts and titles that come with the program."""
+        return ROOT / "audio" / "speech" / language

@@ -18,7 +18,6 @@ from catalog.tones import BadCatalogue, Tone, all_tones, has_others, put_tones, 
 from catalog.values import NotAMobile, parse_msisdn
 from config.settings import Settings, zone
 from ivr.prompts import PromptBook, PromptBookInvalid
-from ivr.prompts import load as load_prompts
 from ordering.texts import BadTexts, Texts
 from smpp.smsc_rules import PLAIN, BadScript, Script, read_script
 from store.database import LocalDatabase
@@ -26,6 +25,7 @@ from store.engine import StoreError, engine_for
 from store.migrations import upgrade
 from toneline.demo import SAMPLE_SP, prepare_sample
 from toneline.directory_commands import publish_all
+from toneline.language import NoSuchLanguage, read_prompts, read_texts
 from toneline.places import Places
 from toneline.smscs import BadSmsc
 from toneline.smscs import check as check_smscs
@@ -46,6 +46,7 @@ FAULTS = (
     BadSmsc,
     BadStaff,
     BadTexts,
+    NoSuchLanguage,
     PromptBookInvalid,
     SoundUnreadable,
     StoreError,
@@ -57,8 +58,8 @@ class CannotStart(Exception):
     """Something the line needs is not as it must be; each of `errors` says what and what to do."""
 
     def __init__(self, errors: list[str]) -> None:
-        super().__init__("\n".join(errors))
-        self.errors = errors
+        self.errors = list(dict.fromkeys(errors))
+        super().__init__("\n".join(self.errors))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +95,9 @@ def prepare(
     texts = _checked(errors, lambda: read_texts(places, settings.sms.signature))
     branches = _checked(errors, lambda: _read_branches(places.branches))
     staff = _checked(errors, lambda: read_staff(settings.line.staff))
+    titles = places.language if prompts is None else prompts.titles
     snapshot = _checked(
-        errors, lambda: _load_catalogue(settings, places, branches, progress, publishes)
+        errors, lambda: _load_catalogue(settings, places, titles, branches, progress, publishes)
     )
     _checked(errors, lambda: check_smscs(settings.smsc))
     script = _checked(errors, lambda: simulator_script(settings.simulator.script))
@@ -116,16 +118,6 @@ def _checked(errors: list[str], step: Callable[[], T]) -> T | None:
     except OSError as error:
         errors.append(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     return None
-
-
-def read_prompts(places: Places) -> PromptBook:
-    """Return the language's prompt book."""
-    return load_prompts(places.prompts_file.read_text("utf-8"), places.language)
-
-
-def read_texts(places: Places, signature: str) -> Texts:
-    """Return the language's SMS texts."""
-    return Texts.load(places.texts_file.read_text("utf-8"), signature)
 
 
 def simulator_script(file: str) -> Script:
@@ -151,7 +143,7 @@ def _read_branches(file: Path) -> BranchTable:
 
 def _install_prompts(places: Places, prompts: PromptBook) -> None:
     installed = prompt_files.install(
-        places.language, places.rendered_prompts, places.recorded_prompts, places.sounds
+        places.language, places.speech(places.language), places.recorded_prompts, places.sounds
     )
     for problem in installed.problems:
         log.error("prompt_not_installed", reason=problem)
@@ -163,6 +155,7 @@ def _install_prompts(places: Places, prompts: PromptBook) -> None:
 def _load_catalogue(
     settings: Settings,
     places: Places,
+    titles: str,
     branches: BranchTable | None,
     progress: Callable[[str], None],
     publishes: bool,
@@ -171,7 +164,7 @@ def _load_catalogue(
     database = LocalDatabase(engine_for(places.database_url))
     try:
         if not settings.database.url:
-            _sing_something(database, places, progress)
+            _sing_something(database, places, titles, progress)
         if publishes:
             publish_all(database, settings)
         database.run_now(spell_anew, datetime.now(UTC))
@@ -181,13 +174,13 @@ def _load_catalogue(
 
 
 def _sing_something(
-    database: LocalDatabase, places: Places, progress: Callable[[str], None]
+    database: LocalDatabase, places: Places, titles: str, progress: Callable[[str], None]
 ) -> None:
     """Give an embedded database its sample catalogue, and the samples' sounds their files."""
     if database.run_now(has_others, SAMPLE_SP):
         return
     known = database.run_now(all_tones)
-    tones = prepare_sample(places.sounds, places.rendered_prompts, places.language, progress)
+    tones = prepare_sample(places.sounds, places.speech(titles), titles, progress)
     # A newer program may sing a sample anew; what an operator changed of it stays as it is.
     fresh = {tone.code: tone for tone in tones}
     kept = [_resung(tone, fresh[tone.code]) for tone in known if tone.code in fresh]

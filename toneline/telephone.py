@@ -9,11 +9,10 @@ import click
 from catalog.tones import all_tones
 from config.settings import Settings
 from ivr import phone
-from ivr.prompts import PromptBookInvalid
 from toneline.addresses import client_address
 from toneline.command import Refused, database_of, emit
+from toneline.language import LANGUAGE_FAULTS, read_prompts
 from toneline.places import Places
-from toneline.prepare import read_prompts
 
 
 def call(
@@ -41,5 +40,5 @@ def call(
         else:
             tell = phone.Teller(click.echo).tell
             phone.call(host, port, dialled, caller, fingers, text, tell, at)
-    except (PromptBookInvalid, phone.PhoneError, ValueError) as error:
+    except (*LANGUAGE_FAULTS, phone.PhoneError, ValueError) as error:
         raise Refused(str(error)) from error

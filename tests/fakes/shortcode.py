@@ -31,6 +31,7 @@ from tests.fakes.messages import MSISDN, NOON, an_offer
 
 SIGNATURE = "【彩铃直通车】"
 TEXTS = Texts.load(Path("config/messages/zh_CN/sms.toml").read_text(encoding="utf-8"), SIGNATURE)
+ENGLISH = Texts.load(Path("config/messages/en/sms.toml").read_text(encoding="utf-8"), SIGNATURE)
 RULES = Rules(orders.Limits(10, 3000, 30, "Asia/Shanghai"), 60, "12530019")
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from audio import english, mandarin
 from audio.formats import RATE_HZ, SPEECH_LUFS, duration_ms, level, to_samples, true_peak_dbfs
 from audio.kokoro import SpeechUnavailable, Unspeakable, Voice, open_voice
 
@@ -36,7 +37,7 @@ def voice(model: BeepingModel, spoken: list[str] | None = None) -> Voice:
 
     tokens = {character: number for number, character in enumerate("零一二三幺八六按请拨打再见。")}
     styles = np.arange(12 * 256, dtype=np.float32).reshape(12, 256)
-    return Voice(model, phonemes, tokens, styles)
+    return Voice(model, mandarin.sentences, phonemes, tokens, styles)
 
 
 def test_speech_begins_and_ends_without_the_models_silence() -> None:
@@ -96,6 +97,29 @@ def test_the_model_gets_padded_tokens_and_the_style_for_their_number() -> None:
 def test_a_text_without_words_or_too_long_is_refused(text: str) -> None:
     with pytest.raises(Unspeakable):
         voice(BeepingModel()).render(text)
+
+
+def test_english_is_spoken_sentence_by_sentence_with_long_numbers_in_digits() -> None:
+    spoken = list(english.sentences("Sorry, no agent. Please call 10086. ... For help, press 0!"))
+    assert spoken == ["Sorry, no agent.", "Please call 1, 0, 0, 8, 6.", "For help, press 0!"]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "phonemes"),
+    [
+        ("The top songs in Yangzhou, now.", "<The top songs in> jˌɑŋʤˈO, <now.>"),
+        ("Huai'an,", "hwˌI ˈɑn,"),
+        ("Mo Li Hua: two yuan fifty", "mˌO lˌi hwˈɑ: <two> jˌuˈɑn <fifty>"),
+        ("Yangzhous", "<Yangzhous>"),
+    ],
+)
+def test_chinese_names_in_english_are_spoken_by_a_table(sentence: str, phonemes: str) -> None:
+    assert english.with_names(sentence, lambda words: f"<{words}>") == phonemes
+
+
+def test_a_language_the_voice_does_not_speak_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SpeechUnavailable, match="no language 'xx', only en, zh_CN"):
+        open_voice(tmp_path / "voice.bin", "xx")
 
 
 def test_without_the_extra_or_the_voice_a_sentence_says_what_is_missing(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import csv
 import os
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,10 +30,8 @@ from audio.prompts import (
 )
 
 ROOT = Path(__file__).parents[3]
-SPEECH = ROOT / "audio" / "speech" / "zh_CN"
-TEXTS: dict[str, str] = tomllib.loads(
-    (ROOT / "config/messages/zh_CN/prompts.toml").read_text(encoding="utf-8")
-)["prompts"]
+SPEECH = ROOT / "audio" / "speech"
+LANGUAGES = ("en", "zh_CN")
 
 
 def tone(hertz: float, amplitude: float = 0.2) -> bytes:
@@ -186,18 +185,25 @@ def test_a_title_is_rendered_once_under_a_name_made_of_its_text(tmp_path: Path) 
 # The committed speech itself.
 
 
-def test_every_prompt_is_rendered_with_its_present_text() -> None:
-    assert stale(TEXTS, SPEECH) == ()
-    files = {path.stem for path in SPEECH.glob("*.wav")}
-    assert files == TEXTS.keys()
+def shipped(language: str) -> dict[str, Any]:
+    file = ROOT / "config" / "messages" / language / "prompts.toml"
+    return tomllib.loads(file.read_text(encoding="utf-8"))
 
 
-def test_every_title_of_the_sample_catalogue_is_spoken() -> None:
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_prompt_is_rendered_with_its_present_text(language: str) -> None:
+    texts = shipped(language)["prompts"]
+    assert stale(texts, SPEECH / language) == ()
+    files = {path.stem for path in (SPEECH / language).glob("*.wav")}
+    assert files == texts.keys()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_title_of_the_sample_catalogue_is_spoken(language: str) -> None:
+    titles_of = SPEECH / shipped(language)["reading"].get("titles", language) / "titles"
     with (ROOT / "config/sample/tones.csv").open(encoding="utf-8", newline="") as file:
         titles = [row["title"] for row in csv.DictReader(file)]
-    assert [
-        title for title in titles if not (SPEECH / "titles" / title_file(title)).is_file()
-    ] == []
+    assert [title for title in titles if not (titles_of / title_file(title)).is_file()] == []
 
 
 def silence_before_ms(pcm: bytes) -> int:
@@ -208,7 +214,9 @@ def silence_before_ms(pcm: bytes) -> int:
     return 10 * int(np.flatnonzero(energy > energy.max() * 10**-4.2)[0])
 
 
-@pytest.mark.parametrize("path", sorted(SPEECH.rglob("*.wav")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted(SPEECH.rglob("*.wav")), ids=lambda path: str(path.relative_to(SPEECH))
+)
 def test_the_committed_speech_is_even_in_level_and_starts_at_once(path: Path) -> None:
     pcm = read_sound(path)
     assert level(pcm) == pytest.approx(SPEECH_LUFS, abs=1)

@@ -11,9 +11,11 @@ import pytest
 from twisted.internet.defer import Deferred
 
 import ivr.prompts
+from config.settings import Sms
 from ivr.agi import Reply
 from ivr.channel import CommandRefused
 from ivr.line import refuse_call
+from ordering.texts import Texts
 from tests.fakes.catalogue import a_tone, some_tones
 from tests.fakes.channel import HANG_UP, IN_SILENCE, FakeChannel
 from tests.fakes.line import NOON, PROVINCE_SONGS, YANGZHOU_SONGS, LineFixture
@@ -388,3 +390,27 @@ def test_a_made_up_language_of_ten_prompts_runs_the_whole_line(line: LineFixture
     prompts = {p.sound for p in channel.played if p.sound.startswith("prompts/")}
     assert prompts <= {f"prompts/xx/d{digit}" for digit in range(10)}
     assert len(line.orders()) == 1
+
+
+def test_the_line_speaks_english_around_the_titles_of_the_songs(line: LineFixture) -> None:
+    english = Path("config/messages/en")
+    line.use(
+        prompts=ivr.prompts.load((english / "prompts.toml").read_text(), "en"),
+        texts=Texts.load((english / "sms.toml").read_text(), Sms().signature),
+    )
+    keys = [(IN_SILENCE, "1"), (IN_SILENCE, "1"), (f"during {TONE}", "1", 6000), (IN_SILENCE, "1"),
+            (IN_SILENCE, "*"), (IN_SILENCE, "*")]  # fmt: skip
+    channel = line.call(keys=keys)
+    prompts = [p.sound for p in channel.played if p.sound.startswith("prompts/")]
+    assert all(sound.startswith("prompts/en/") for sound in prompts)
+    offer = ["price_visitor", "yuan_2", "price_member", "price_150", "price_senior", "yuan_1",
+             "offer_pays", "yuan_2", "offer_forever", "offer_confirm"]  # fmt: skip
+    assert in_order(channel.said, "welcome", "list_intro", "branch_jiangsu", "list_how", *offer)
+    assert "ordered" in channel.said
+    texts = [message["text"] for message in line.messages()]
+    assert "【彩铃直通车】OK《茉莉花》¥2. Undo(30min):0 End:TD1029" in texts
+
+
+def in_order(said: list[str], *expected: str) -> bool:
+    rest = iter(said)
+    return all(name in rest for name in expected)

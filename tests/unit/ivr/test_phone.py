@@ -124,6 +124,17 @@ def as_told(events: list[Event]) -> list[str]:
     return told
 
 
+def test_english_is_told_with_a_space_between_the_parts_of_a_sentence() -> None:
+    said = ["Song three,", "《紫竹调》", "press 3.", "♪ 紫竹调", "编码", "幺", "零。"]
+    events = [Event(float(at), "played", text=text) for at, text in enumerate(said)]
+    assert as_told([*events, Event(9.0, "hangup", by="caller")]) == [
+        "0:00  line  Song three, 《紫竹调》 press 3.",
+        "0:03  line  ♪ 紫竹调",
+        "0:04  line  编码幺零。",
+        "0:09  you   hang up",
+    ]
+
+
 def test_keys_are_pressed_when_the_line_waits_in_silence(server: Server) -> None:
     events = server.call("125300191029", "1,1")
     kinds = [event.kind for event in events]

@@ -14,8 +14,10 @@ from tests.fakes import language_xx
 
 _ROOT = Path(__file__).parents[3]
 ZH_TOML = (_ROOT / "config/messages/zh_CN/prompts.toml").read_text(encoding="utf-8")
+EN_TOML = (_ROOT / "config/messages/en/prompts.toml").read_text(encoding="utf-8")
 XX_TOML = language_xx.PROMPTS_TOML.read_text(encoding="utf-8")
 ZH = load(ZH_TOML, "zh_CN")
+EN = load(EN_TOML, "en")
 XX = load(XX_TOML, "xx")
 
 
@@ -191,7 +193,7 @@ def test_a_date_read_out_and_parsed_back_is_the_date(day: date) -> None:
     assert date(int(digits), chinese_to_number(month), chinese_to_number(day_words[:-1])) == day
 
 
-@pytest.mark.parametrize("book", [ZH, XX], ids=["zh_CN", "xx"])
+@pytest.mark.parametrize("book", [ZH, EN, XX], ids=["zh_CN", "en", "xx"])
 @pytest.mark.parametrize("sentence", sorted(SENTENCES))
 def test_every_sentence_can_be_said_with_the_values_the_line_gives(
     book: PromptBook, sentence: str
@@ -229,12 +231,25 @@ def test_each_branch_can_be_named_in_the_menu() -> None:
         assert ZH.texts[branch] in spoken(ZH, "menu", branch=branch)
 
 
-def test_no_text_of_the_language_lies_idle() -> None:
-    named = {part for parts in ZH.sentences.values() for part in parts if isinstance(part, str)}
+_WHOLE_EN = (
+    {f"count_{n}" for n in range(1, 21)}
+    | {f"price_{yuan}50" for yuan in range(1, 10)}
+    | {f"fen_{fen}" for fen in (*range(1, 10), *range(10, 100, 10))}
+)
+
+
+@pytest.mark.parametrize(("book", "rules", "more"), [(ZH, "zh", set()), (EN, "en", _WHOLE_EN)])
+def test_no_text_of_the_language_lies_idle(book: PromptBook, rules: str, more: set[str]) -> None:
+    named = {part for parts in book.sentences.values() for part in parts if isinstance(part, str)}
     whole = {f"yuan_{n}" for n in range(31)} | {f"ordinal_{n}" for n in range(1, 21)}
-    whole |= {f"year_{year}" for year in range(2026, 2041)}
-    branches = {prompt for prompt in ZH.texts if prompt.startswith("branch_")}
-    assert ZH.texts.keys() == named | RULES["zh"].needs | whole | branches
+    whole |= {f"year_{year}" for year in range(2026, 2041)} | more
+    branches = {prompt for prompt in book.texts if prompt.startswith("branch_")}
+    assert book.texts.keys() == named | RULES[rules].needs | whole | branches
+
+
+def test_both_languages_tell_of_the_same_branches() -> None:
+    zh, en = ({text for text in book.texts if text.startswith("branch_")} for book in (ZH, EN))
+    assert zh == en
 
 
 def test_a_language_of_ten_prompts_reads_everything_digit_by_digit() -> None:
@@ -287,6 +302,10 @@ def test_what_cannot_be_said_is_refused_with_a_reason(
     assert why in str(refused.value)
 
 
+def test_a_language_plays_its_own_titles_unless_it_names_another() -> None:
+    assert [book.titles for book in (ZH, EN, XX)] == ["zh_CN", "zh_CN", "xx"]
+
+
 def test_values_a_language_does_not_use_are_no_error() -> None:
     assert XX.say("menu", branch="branch_yangzhou") == ("prompts/xx/d0", "prompts/xx/d1")
 
@@ -322,10 +341,18 @@ def test_all_problems_of_a_language_are_told_at_once() -> None:
     ("text", "problem"),
     [
         ("[prompts", "not TOML: "),
-        ("", "[reading] rules must be one of: digits, zh"),
-        ('reading = "zh"', "[reading] rules must be one of: digits, zh"),
+        ("", "[reading] rules must be one of: digits, en, zh"),
+        ('reading = "zh"', "[reading] rules must be one of: digits, en, zh"),
         ('prompts = 1\n[reading]\nrules = "digits"', "[prompts] and [sentences] must be tables"),
-        (XX_TOML.replace('"digits"', '"fr"'), "[reading] rules must be one of: digits, zh"),
+        (XX_TOML.replace('"digits"', '"fr"'), "[reading] rules must be one of: digits, en, zh"),
+        (
+            XX_TOML.replace('"digits"', '"digits"\ntitles = "../zh"'),
+            "[reading] titles must be a language's folder such as zh_CN, not '../zh'",
+        ),
+        (
+            XX_TOML.replace('"digits"', '"digits"\nrule = 1'),
+            "[reading] has no 'rule'; there are rules and titles",
+        ),
     ],
 )
 def test_a_file_that_is_no_language_is_refused(text: str, problem: str) -> None:

@@ -20,6 +20,8 @@ from ordering.texts import (
 )
 
 SIGNATURE = "【彩铃直通车】"
+MESSAGES = Path("config/messages")
+LANGUAGES = ("en", "zh_CN")
 SHIPPED = Path("config/messages/zh_CN/sms.toml").read_text(encoding="utf-8")
 HOW = "; write {name}, and {{ for a brace"
 TD = ": name TD"
@@ -46,14 +48,65 @@ def errors_of(toml_text: str, signature: str = SIGNATURE) -> tuple[str, ...]:
     return caught.value.errors
 
 
-def test_the_shipped_texts_are_good_and_within_the_contracts_lengths() -> None:
-    measures = {measure.name: measure for measure in shipped().measures()}
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_shipped_texts_are_good_and_within_the_contracts_lengths(language: str) -> None:
+    texts = Texts.load((MESSAGES / language / "sms.toml").read_text(encoding="utf-8"), SIGNATURE)
+    measures = {measure.name: measure for measure in texts.measures()}
     for name in ("hangup_sms", "help", "order_notice"):
         assert measures[name].units <= ONE_SMS == 70
         assert measures[name].segments == 1
     assert measures["question"].units <= QUESTION == 134
     assert measures["my_tones"].limit == LIST == 201
     assert all(measure.units <= measure.limit for measure in measures.values())
+
+
+@pytest.fixture(scope="module")
+def english() -> Texts:
+    return Texts.load((MESSAGES / "en" / "sms.toml").read_text(encoding="utf-8"), SIGNATURE)
+
+
+def test_the_english_question_shows_prices_what_he_pays_and_the_words_to_answer_with(
+    english: Texts,
+) -> None:
+    amounts = {"visitor": "¥2", "member": "¥1.5", "senior": "¥1", "pays": "¥1.5"}
+    text = english.fill("question", **{**TONE, **amounts}, until=english.word("forever"))
+    assert text == (
+        "【彩铃直通车】《茉莉花》¥2, member ¥1.5, VIP ¥1. "
+        "You pay ¥1.5, till cancelled. Reply Y1029 or N. Cancel: TD"
+    )
+
+
+def test_english_order_texts_name_the_price_and_cancelling_and_offers_refusing(
+    english: Texts,
+) -> None:
+    values = {**TONE, "pays": "¥2", "undo_min": "30"}
+    notice, offer = (english.fill(name, **values) for name in ("order_notice", "hangup_sms"))
+    assert notice == "【彩铃直通车】OK《茉莉花》¥2. Undo(30min):0 End:TD1029"
+    assert offer == "【彩铃直通车】《茉莉花》¥2. Text 1029 to buy. No ads: R"
+
+
+def test_an_english_list_that_does_not_fit_tells_how_to_get_the_rest(english: Texts) -> None:
+    items = [{"code": str(1000 + n), "title": f"曲{n}", "pays": "¥2"} for n in range(40)]
+    text = english.fill_list("my_tones", items, line="12530019")
+    assert ucs2_units(text) <= LIST
+    assert "You have 40: 1000《曲0》¥2; " in text
+    assert " more: dial 12530019, key 4; to cancel, text TD and a code" in text
+
+
+@pytest.mark.parametrize(
+    ("fen", "mandarin", "in_english"),
+    [(200, "2元", "¥2"), (250, "2.5元", "¥2.5"), (5, "0.05元", "¥0.05")],
+)
+def test_an_amount_is_written_as_the_language_does(
+    english: Texts, fen: int, mandarin: str, in_english: str
+) -> None:
+    assert shipped().money(fen) == mandarin
+    assert english.money(fen) == in_english
+
+
+def test_a_language_that_writes_amounts_longer_counts_them() -> None:
+    errors = errors_of(changed("money", "人民币{yuan}元整"))
+    assert "order_notice: is 71 units with the longest values; 70 are allowed" in errors
 
 
 def test_a_text_carries_the_signature() -> None:

@@ -78,6 +78,14 @@ def cancel(*codes: str) -> Intent:
         ("1029 1|DG 1029 5", Intent("one_code", ("1029",))),
         ("DG|订购|DG 12|DG 01029", Intent("one_code")),
         ("不退订|别取消", Intent("help")),
+        ("BUY 1029|order 1029|Text 1029|Please reply 1029", ask("1029")),
+        ("Reply Y1029|reply y 1029|YES 1029, thanks", confirm("1029")),
+        ("Cancel 1029|Please cancel 1029", cancel("1029")),
+        ("CANCEL|cancel please", cancel()),
+        ("Undo", Intent("undo")),
+        ("ML PROV|prov", Intent("province_songs", numbers=(1,))),
+        ("ML PROV2|ML PROV 2", Intent("province_songs", numbers=(2,))),
+        ("N BUY 1029|do not buy 1029|don't order 1029|no cancel", Intent("help")),
     ],
 )  # fmt: skip
 def test_every_row_of_the_contract_in_every_usual_spelling(

@@ -1,0 +1,49 @@
+"""The line's language: its prompts and SMS texts, and a sentence when there is no such language."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ivr.prompts import PromptBook, PromptBookInvalid
+from ivr.prompts import load as load_prompts
+from ordering.texts import BadTexts, Texts
+from toneline.places import Places
+
+
+class NoSuchLanguage(Exception):
+    """`line.language` names no folder of texts; the sentence tells which there are."""
+
+    def __init__(self, language: str, messages: Path) -> None:
+        known = sorted(file.parent.name for file in messages.glob("*/prompts.toml"))
+        has = f"it has {', '.join(known)}" if known else "it has no language at all"
+        super().__init__(f"line.language: {messages} has no folder '{language}'; {has}")
+
+
+LANGUAGE_FAULTS = (NoSuchLanguage, PromptBookInvalid, BadTexts, OSError)
+"""Why a language cannot be read; each says in a sentence what is wrong and where."""
+
+
+def read_prompts(places: Places) -> PromptBook:
+    """Return the language's prompt book.
+
+    Raises:
+        NoSuchLanguage: there is no folder of that name.
+        PromptBookInvalid: its prompts.toml cannot serve the line.
+    """
+    return load_prompts(_read(places, places.prompts_file), places.language)
+
+
+def read_texts(places: Places, signature: str) -> Texts:
+    """Return the language's SMS texts.
+
+    Raises:
+        NoSuchLanguage: there is no folder of that name.
+        BadTexts: its sms.toml cannot be used.
+    """
+    return Texts.load(_read(places, places.texts_file), signature)
+
+
+def _read(places: Places, file: Path) -> str:
+    if not file.parent.is_dir():
+        raise NoSuchLanguage(places.language, places.messages)
+    return file.read_text("utf-8")
