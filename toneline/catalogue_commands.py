@@ -39,7 +39,7 @@ from toneline.command import (
     now,
     settings_of,
 )
-from toneline.places import Places
+from toneline.folders import Folders
 
 
 @click.group()
@@ -62,7 +62,7 @@ def import_tones(file: Path, audio: Path | None, config: Path | None, as_json: b
     Example: toneline tones import catalogue.csv --audio recordings/
     """
     settings = settings_of(config)
-    sounds = Places.of(settings).sounds
+    sounds = Folders.of(settings).sounds
     try:
         rows = read_catalogue(_text(file), file.name)
         with database_of(settings) as database:
@@ -163,7 +163,7 @@ def find(words: str, config: Path | None, as_json: bool) -> None:
     with database_of(settings) as database:
         found = database.run_now(find_tones, words)
     if as_json:
-        emit([shown(tone, Places.of(settings).sounds) for tone in found])
+        emit([shown(tone, Folders.of(settings).sounds) for tone in found])
         return
     for tone in found:
         click.echo(_line(tone))
@@ -183,7 +183,7 @@ def show(code: str, config: Path | None, as_json: bool) -> None:
         tone = database.run_now(find_tone, code)
     if tone is None:
         raise Refused(f"tone {code} is not in the catalogue")
-    document = shown(tone, Places.of(settings).sounds)
+    document = shown(tone, Folders.of(settings).sounds)
     if as_json:
         emit(document)
         return
@@ -237,7 +237,7 @@ def check(files: tuple[Path, ...], config: Path | None) -> None:
     Example: toneline directories check config/directories/yangzhou.yaml
     """
     settings = settings_of(config)
-    paths = list(files) or sorted(Places.of(settings).directories.glob("*.yaml"))
+    paths = list(files) or sorted(Folders.of(settings).directories.glob("*.yaml"))
     with database_of(settings) as database:
         found, errors = read_all(paths, database, settings)
     if errors:
@@ -274,10 +274,10 @@ def show_directory(branch: str, at: str | None, config: Path | None, as_json: bo
     """
     settings = settings_of(config)
     moment = instant(at, zone(settings), now())
-    places = Places.of(settings)
+    folders = Folders.of(settings)
     with database_of(settings) as database:
         contents = database.run_now(read_contents)
-    branches = read_branches(places.branches.read_text("utf-8"), str(places.branches))
+    branches = read_branches(folders.branches.read_text("utf-8"), str(folders.branches))
     directory = Snapshot(contents, branches, zone(settings)).directory(branch, moment)
     edition = next(
         (one for one in contents.editions if one.edition_id == directory.edition_id), None
@@ -310,6 +310,6 @@ def _local(at: datetime, settings: Settings) -> str:
 
 def publish_all(database: LocalDatabase, settings: Settings) -> tuple[int, list[str]]:
     """Publish every new edition of the branches' files; return how many, and the errors."""
-    places = Places.of(settings)
-    found, errors = read_all(sorted(places.directories.glob("*.yaml")), database, settings)
+    folders = Folders.of(settings)
+    found, errors = read_all(sorted(folders.directories.glob("*.yaml")), database, settings)
     return database.run_now(editions.publish_editions, found, "files", now()), errors

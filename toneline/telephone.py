@@ -12,7 +12,7 @@ from ivr import phone
 from ivr.prompts import PromptBookInvalid
 from toneline.addresses import client_address
 from toneline.command import Refused, database_of, emit
-from toneline.places import Places
+from toneline.folders import Folders
 from toneline.prepare import read_prompts
 
 
@@ -28,13 +28,13 @@ def call(
 
     `at`: rehearse the line as it will sound then.
     """
-    places = Places.of(settings)
+    folders = Folders.of(settings)
     try:
         host, port = client_address(settings.agi.listen)
-        book = read_prompts(places)
+        book = read_prompts(folders)
         with database_of(settings) as database:
             tones = database.run_now(all_tones)
-        text = phone.text_of(book, tones, places.asterisk_sounds)
+        text = phone.text_of(book, tones, folders.asterisk_sounds)
         if as_json:
             events = phone.call(host, port, dialled, caller, fingers, text, at=at)
             emit(phone.as_json(dialled, caller, events))
