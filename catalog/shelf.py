@@ -34,9 +34,9 @@ class Numbers:
 
     def from_on(self, number: int) -> Iterator[int]:
         """Yield the numbers from this one on, in order."""
-        place = max(_slice_of(self.slices, number), 0)
-        for numbers in islice(self.slices, place, None):
-            yield from islice(numbers, bisect_left(numbers, number), None)
+        for place in range(max(_slice_of(self.slices, number), 0), len(self.slices)):
+            numbers = self.slices[place]
+            yield from numbers[bisect_left(numbers, number) :]
 
     def changed(self, added: Set[int], removed: Set[int]) -> Generator[None, None, Numbers]:
         """Return the numbers with some and without others; what is in both stays as it is."""
@@ -117,8 +117,9 @@ class Shelf:
 
     def numbers_from(self, number: int) -> Iterator[int]:
         """Yield the numbers from this one on, in order."""
-        for slice_ in islice(self.slices, max(bisect_right(self.firsts, number) - 1, 0), None):
-            yield from islice(slice_.numbers, bisect_left(slice_.numbers, number), None)
+        for place in range(max(bisect_right(self.firsts, number) - 1, 0), len(self.slices)):
+            numbers = self.slices[place].numbers
+            yield from numbers[bisect_left(numbers, number) :]
 
     def find(self, octets: bytes) -> Iterator[bytes]:
         """Yield the values that have these octets somewhere, in order of their numbers."""

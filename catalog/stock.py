@@ -23,6 +23,7 @@ ROWS_A_STEP = 20
 _CODE_BITS = 31
 _CODE_MASK = (1 << _CODE_BITS) - 1
 _SEPARATOR = "\x1f"
+_AS_BASE_11 = str.maketrans("0123456789", "123456789a")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +131,9 @@ class Stock:
         """Yield the tones whose titles, typed by initials, begin so, those that end so first."""
         if not _is_digits(digits):
             return
-        first, last = (f"{digits[:KEYS_INDEXED]:{fill}<{KEYS_INDEXED}}" for fill in "09")
-        for number in self.spellings.from_on(int(first) << _CODE_BITS):
-            if number >> _CODE_BITS > int(last):
+        first, last = (_number_of_keys(digits, filled_with) for filled_with in "0a")
+        for number in self.spellings.from_on(first << _CODE_BITS):
+            if number >> _CODE_BITS > last:
                 return
             packed = self.tones.get(number & _CODE_MASK)
             found = None if packed is None else _found(packed)
@@ -198,10 +199,15 @@ def _spelling_numbers(row: Row, number: int) -> set[int]:
         return set()
     words = spelling[start:].split()
     return {
-        int(word[1 : 1 + KEYS_INDEXED].ljust(KEYS_INDEXED, "0")) << _CODE_BITS | number
+        _number_of_keys(word[1:], "0") << _CODE_BITS | number
         for word in words
         if word[0] == KEYPAD_MARK
     }
+
+
+def _number_of_keys(digits: str, filled_with: str) -> int:
+    """Return the first keys as a number of base 11, whose 0 is no key at all."""
+    return int(digits[:KEYS_INDEXED].translate(_AS_BASE_11).ljust(KEYS_INDEXED, filled_with), 11)
 
 
 def _pack(row: Row) -> bytes:

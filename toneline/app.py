@@ -147,7 +147,7 @@ class App:
 def build(prepared: Prepared, chosen: Sequence[str], reactor: Any) -> App:
     """Wire the chosen services; nothing is started."""
     settings = prepared.settings
-    store = StoreService(reactor, prepared.places.database_url, STORE_MODULES)
+    store = StoreService(reactor, prepared.folders.database_url, STORE_MODULES)
     database = StoreClient(reactor, store.socket_path, STORE_MODULES)
     catalogue = CurrentCatalogue(database, prepared.snapshot, reactor)
     operator = LocalOperator(
@@ -201,14 +201,14 @@ class _Base:
 
 
 def _voice(base: _Base) -> VoiceService:
-    settings, places = base.settings, base.prepared.places
-    fingerprints = Fingerprints(places.sounds, base.reactor.seconds)
+    settings, folders = base.settings, base.prepared.folders
+    fingerprints = Fingerprints(folders.sounds, base.reactor.seconds)
     line = Line(
         settings=settings.line,
         policy=settings.policy,
         sms=settings.sms,
         prompts=base.prepared.prompts,
-        sounds=places.asterisk_sounds,
+        sounds=folders.asterisk_sounds,
         snapshot=base.catalogue,
         operator=base.operator,
         database=base.database,
@@ -451,7 +451,7 @@ def _scheduler(base: _Base) -> Part:
 def _directories(base: _Base) -> Part:
     settings, reactor = base.settings, base.reactor
     watch = DirectoryWatch(
-        base.prepared.places.directories,
+        base.prepared.folders.directories,
         base.database,
         reactor,
         now,

@@ -31,8 +31,8 @@ from toneline.command import (
     now,
     settings_of,
 )
+from toneline.folders import Folders
 from toneline.language import LANGUAGE_FAULTS
-from toneline.places import Places
 
 
 @click.group()
@@ -164,7 +164,7 @@ def find(words: str, config: Path | None, as_json: bool) -> None:
     with database_of(settings) as database:
         found = database.run_now(find_tones, words)
     if as_json:
-        emit([shown(tone, Places.of(settings).sounds) for tone in found])
+        emit([shown(tone, Folders.of(settings).sounds) for tone in found])
         return
     for tone in found:
         click.echo(tone_line(tone))
@@ -184,7 +184,7 @@ def show(code: str, config: Path | None, as_json: bool) -> None:
         tone = database.run_now(find_tone, code)
     if tone is None:
         raise Refused(f"tone {code} is not in the catalogue")
-    document = shown(tone, Places.of(settings).sounds)
+    document = shown(tone, Folders.of(settings).sounds)
     if as_json:
         emit(document)
         return

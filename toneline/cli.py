@@ -193,11 +193,11 @@ def upgrade(config: Path | None) -> None:
     from store.engine import StoreError
     from store.migrations import HEAD
     from store.migrations import upgrade as migrate
-    from toneline.places import Places
+    from toneline.folders import Folders
 
-    places = Places.of(settings_of(config))
+    folders = Folders.of(settings_of(config))
     try:
-        changed = migrate(places.database_url)
+        changed = migrate(folders.database_url)
     except StoreError as error:
         raise Refused(str(error)) from error
     click.echo(f"the database is at revision {HEAD}" + ("" if changed else " already"))

@@ -19,7 +19,7 @@ from config.load import BadSettings, load_settings
 from config.settings import Settings
 from store.database import LocalDatabase
 from store.engine import StoreError, engine_for
-from toneline.places import Places
+from toneline.folders import Folders
 
 DEFAULT_CONFIG = Path("config/toneline.toml")
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -58,11 +58,11 @@ def database_of(settings: Settings) -> Iterator[LocalDatabase]:
     """Yield the database, migrated, or refuse."""
     from store.migrations import upgrade  # noqa: PLC0415  Alembic is slow to import
 
-    places = Places.of(settings)
-    places.var.mkdir(parents=True, exist_ok=True)
+    folders = Folders.of(settings)
+    folders.var.mkdir(parents=True, exist_ok=True)
     try:
-        upgrade(places.database_url)
-        engine = engine_for(places.database_url)
+        upgrade(folders.database_url)
+        engine = engine_for(folders.database_url)
         try:
             yield LocalDatabase(engine)
         finally:

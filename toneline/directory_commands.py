@@ -33,7 +33,7 @@ from toneline.command import (
     now,
     settings_of,
 )
-from toneline.places import Places
+from toneline.folders import Folders
 
 branch_argument = click.argument("branch", type=click.Choice([PROVINCE, *BRANCHES]))
 author_option = click.option("--author", help="Who publishes (default: your name on this system).")
@@ -87,7 +87,7 @@ def publish_all(
     Returns what became of the files, and the errors of those that changed nothing. Without an
     author it is whoever the file belongs to.
     """
-    folder = read_folder(directory_files(Places.of(settings).directories))
+    folder = read_folder(directory_files(Folders.of(settings).directories))
     refused = set(same_owner_twice(folder.files))
     outcomes = [
         database.run_now(
@@ -122,7 +122,7 @@ def check(files: tuple[Path, ...], config: Path | None, as_json: bool) -> None:
     Example: toneline directories check config/directories/yangzhou.yaml
     """
     settings = settings_of(config)
-    paths = list(files) or directory_files(Places.of(settings).directories)
+    paths = list(files) or directory_files(Folders.of(settings).directories)
     with database_of(settings) as database:
         editions, errors = check_all(paths, database, settings)
     if as_json:
@@ -178,10 +178,10 @@ def show_directory(branch: str, at: str | None, config: Path | None, as_json: bo
     """
     settings = settings_of(config)
     moment = instant(at, zone(settings), now())
-    places = Places.of(settings)
+    folders = Folders.of(settings)
     with database_of(settings) as database:
         contents = database.run_now(read_contents)
-    branches = read_branches(places.branches.read_text("utf-8"), str(places.branches))
+    branches = read_branches(folders.branches.read_text("utf-8"), str(folders.branches))
     directory = Snapshot(contents, branches, zone(settings)).directory(branch, moment)
     edition = next(
         (one for one in contents.editions if one.edition_id == directory.edition_id), None

@@ -24,8 +24,8 @@ from store.engine import engine_for
 from store.migrations import HEAD, current
 from toneline.command import emit
 from toneline.directory_commands import check_all
+from toneline.folders import ROOT, Folders
 from toneline.language import LANGUAGE_FAULTS, read_prompts, read_texts
-from toneline.places import ROOT, Places
 
 CONNECT_S = 3.0
 LEAST_FREE_BYTES = 200_000_000
@@ -43,13 +43,13 @@ class Finding:
 
 def examine(settings: Settings) -> tuple[Finding, ...]:
     """Return what was found; the settings themselves were checked when they were read."""
-    places = Places.of(settings)
+    folders = Folders.of(settings)
     checks: tuple[Callable[[], Iterator[Finding]], ...] = (
         lambda: iter([Finding("settings", True, "every key is known and allowed")]),
-        lambda: _disk(places),
-        lambda: _database(settings, places),
-        lambda: _prompts(places),
-        lambda: _texts(settings, places),
+        lambda: _disk(folders),
+        lambda: _database(settings, folders),
+        lambda: _prompts(folders),
+        lambda: _texts(settings, folders),
         lambda: _senders(settings),
         _programs,
         lambda: _ports(settings),
@@ -71,8 +71,8 @@ def tell(findings: tuple[Finding, ...], as_json: bool) -> None:
             click.echo(f"      -> {finding.todo}")
 
 
-def _disk(places: Places) -> Iterator[Finding]:
-    folder = next(parent for parent in (places.var, *places.var.parents) if parent.exists())
+def _disk(folders: Folders) -> Iterator[Finding]:
+    folder = next(parent for parent in (folders.var, *folders.var.parents) if parent.exists())
     free = shutil.disk_usage(folder).free
     yield Finding(
         "disk",
@@ -82,9 +82,9 @@ def _disk(places: Places) -> Iterator[Finding]:
     )
 
 
-def _database(settings: Settings, places: Places) -> Iterator[Finding]:
+def _database(settings: Settings, folders: Folders) -> Iterator[Finding]:
     try:
-        engine = engine_for(places.database_url)
+        engine = engine_for(folders.database_url)
         try:
             revision = current(engine)
             yield Finding(
@@ -95,7 +95,7 @@ def _database(settings: Settings, places: Places) -> Iterator[Finding]:
             )
             if revision == HEAD:
                 database = LocalDatabase(engine)
-                yield from _catalogue(settings, places, database)
+                yield from _catalogue(settings, folders, database)
                 yield from _outbox(database)
                 yield from _calendar(settings, database)
         finally:
@@ -105,10 +105,10 @@ def _database(settings: Settings, places: Places) -> Iterator[Finding]:
         yield Finding("database", False, str(error).splitlines()[0], todo)
 
 
-def _catalogue(settings: Settings, places: Places, database: LocalDatabase) -> Iterator[Finding]:
+def _catalogue(settings: Settings, folders: Folders, database: LocalDatabase) -> Iterator[Finding]:
     contents: Contents = database.run_now(read_contents)
     published = [tone for tone in contents.tones if tone.state == "published"]
-    silent = [tone for tone in published if not Path(f"{places.sounds / tone.sound}.wav").exists()]
+    silent = [tone for tone in published if not Path(f"{folders.sounds / tone.sound}.wav").exists()]
     yield Finding(
         "tones",
         bool(published) and not silent,
@@ -116,7 +116,7 @@ def _catalogue(settings: Settings, places: Places, database: LocalDatabase) -> I
         + "".join(f", {tone.code}" for tone in silent[:5]),
         "toneline tones import CATALOGUE.csv --audio FOLDER",
     )
-    files = directory_files(places.directories)
+    files = directory_files(folders.directories)
     editions, errors = check_all(files, database, settings)
     yield Finding(
         "directories",
@@ -153,32 +153,32 @@ def _outbox(database: LocalDatabase) -> Iterator[Finding]:
         )
 
 
-def _prompts(places: Places) -> Iterator[Finding]:
+def _prompts(folders: Folders) -> Iterator[Finding]:
     try:
-        missing = absent(read_prompts(places).needed(), places.sounds)
+        missing = absent(read_prompts(folders).needed(), folders.sounds)
     except LANGUAGE_FAULTS as error:
-        yield Finding("prompts", False, str(error), f"correct {places.prompts_file}")
+        yield Finding("prompts", False, str(error), f"correct {folders.prompts_file}")
         return
     yield Finding(
         "prompts",
         not missing,
         "every prompt has its sound" if not missing else f"no sound for {', '.join(missing[:5])}",
-        f"start the line once, or record them into {places.recorded_prompts}",
+        f"start the line once, or record them into {folders.recorded_prompts}",
     )
 
 
-def _texts(settings: Settings, places: Places) -> Iterator[Finding]:
+def _texts(settings: Settings, folders: Folders) -> Iterator[Finding]:
     try:
-        texts = read_texts(places, settings.sms.signature)
+        texts = read_texts(folders, settings.sms.signature)
     except LANGUAGE_FAULTS as error:
-        yield Finding("texts", False, str(error), f"correct {places.texts_file}")
+        yield Finding("texts", False, str(error), f"correct {folders.texts_file}")
         return
     for measure in texts.measures():
         yield Finding(
             f"text {measure.name}",
             measure.units <= measure.limit,
             f"{measure.units} of {measure.limit} units at most, {measure.segments} segments",
-            f"shorten it in {places.texts_file}",
+            f"shorten it in {folders.texts_file}",
         )
 
 

@@ -27,8 +27,8 @@ from catalog.tones import (
 )
 from config.settings import Settings, zone
 from store.database import LocalDatabase
+from toneline.folders import Folders
 from toneline.language import read_prompts
-from toneline.places import Places
 from toneline.titles import install_title, open_speech, speak_titles
 
 _MOST_ATTEMPTS = 20
@@ -99,7 +99,7 @@ def import_catalogue(
         Interrupted: Ctrl-C.
         Unsettled: others change the catalogue all the time.
     """
-    sounds = Places.of(settings).sounds
+    sounds = Folders.of(settings).sounds
     sweep(sounds / "tones", (now - _LEFT_BEHIND).timestamp())
     for _ in range(_MOST_ATTEMPTS):
         # Made of the catalogue as it is now; if that is another when all is ready, anew: quick,
@@ -174,12 +174,12 @@ def _titles(
     planned: Sequence[Planned], settings: Settings
 ) -> tuple[dict[str, str], int, str | None]:
     """Return the stem of every title that is spoken, how many are not, and why."""
-    places = Places.of(settings)
-    language = read_prompts(places).titles
+    folders = Folders.of(settings)
+    language = read_prompts(folders).titles
 
     def spoken(titles: list[str]) -> dict[str, str]:
-        speech = places.speech(language)
-        stems = {title: install_title(title, places.sounds, speech, language) for title in titles}
+        speech = folders.speech(language)
+        stems = {title: install_title(title, folders.sounds, speech, language) for title in titles}
         return {title: stem for title, stem in stems.items() if stem is not None}
 
     titles = list(dict.fromkeys(one.row.title for one in planned))
@@ -191,7 +191,7 @@ def _titles(
         render = open_speech(settings.paths.voice)
     except SpeechUnavailable as error:
         return found, len(silent), str(error)
-    wordless = speak_titles(silent, places.sounds, language, render)
+    wordless = speak_titles(silent, folders.sounds, language, render)
     return found | spoken(silent), len(wordless), f"no words in {', '.join(wordless)}"
 
 

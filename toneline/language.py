@@ -7,7 +7,7 @@ from pathlib import Path
 from ivr.prompts import PromptBook, PromptBookInvalid
 from ivr.prompts import load as load_prompts
 from ordering.texts import BadTexts, Texts
-from toneline.places import Places
+from toneline.folders import Folders
 
 
 class NoSuchLanguage(Exception):
@@ -23,27 +23,27 @@ LANGUAGE_FAULTS = (NoSuchLanguage, PromptBookInvalid, BadTexts, OSError)
 """Why a language cannot be read; each says in a sentence what is wrong and where."""
 
 
-def read_prompts(places: Places) -> PromptBook:
+def read_prompts(folders: Folders) -> PromptBook:
     """Return the language's prompt book.
 
     Raises:
         NoSuchLanguage: there is no folder of that name.
         PromptBookInvalid: its prompts.toml cannot serve the line.
     """
-    return load_prompts(_read(places, places.prompts_file), places.language)
+    return load_prompts(_read(folders, folders.prompts_file), folders.language)
 
 
-def read_texts(places: Places, signature: str) -> Texts:
+def read_texts(folders: Folders, signature: str) -> Texts:
     """Return the language's SMS texts.
 
     Raises:
         NoSuchLanguage: there is no folder of that name.
         BadTexts: its sms.toml cannot be used.
     """
-    return Texts.load(_read(places, places.texts_file), signature)
+    return Texts.load(_read(folders, folders.texts_file), signature)
 
 
-def _read(places: Places, file: Path) -> str:
+def _read(folders: Folders, file: Path) -> str:
     if not file.parent.is_dir():
-        raise NoSuchLanguage(places.language, places.messages)
+        raise NoSuchLanguage(folders.language, folders.messages)
     return file.read_text("utf-8")

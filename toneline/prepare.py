@@ -25,8 +25,8 @@ from store.engine import StoreError, engine_for
 from store.migrations import upgrade
 from toneline.demo import SAMPLE_SP, prepare_sample
 from toneline.directory_commands import publish_all
+from toneline.folders import Folders
 from toneline.language import NoSuchLanguage, read_prompts, read_texts
-from toneline.places import Places
 from toneline.smscs import BadSmsc
 from toneline.smscs import check as check_smscs
 
@@ -67,7 +67,7 @@ class Prepared:
     """What the services are built from; nothing in it can fail any more."""
 
     settings: Settings
-    places: Places
+    folders: Folders
     prompts: PromptBook
     texts: Texts
     snapshot: Snapshot
@@ -89,25 +89,25 @@ def prepare(
     Raises:
         CannotStart: every reason that was found, not only the first.
     """
-    places = Places.of(settings)
+    folders = Folders.of(settings)
     errors: list[str] = []
-    prompts = _checked(errors, lambda: read_prompts(places))
-    texts = _checked(errors, lambda: read_texts(places, settings.sms.signature))
-    branches = _checked(errors, lambda: _read_branches(places.branches))
+    prompts = _checked(errors, lambda: read_prompts(folders))
+    texts = _checked(errors, lambda: read_texts(folders, settings.sms.signature))
+    branches = _checked(errors, lambda: _read_branches(folders.branches))
     staff = _checked(errors, lambda: read_staff(settings.line.staff))
-    titles = places.language if prompts is None else prompts.titles
+    titles = folders.language if prompts is None else prompts.titles
     snapshot = _checked(
-        errors, lambda: _load_catalogue(settings, places, titles, branches, progress, publishes)
+        errors, lambda: _load_catalogue(settings, folders, titles, branches, progress, publishes)
     )
     _checked(errors, lambda: check_smscs(settings.smsc))
     script = _checked(errors, lambda: simulator_script(settings.simulator.script))
     if prompts is not None:
-        _checked(errors, lambda: _install_prompts(places, prompts))
+        _checked(errors, lambda: _install_prompts(folders, prompts))
     if errors or prompts is None or texts is None:
         raise CannotStart(errors)
     if snapshot is None or staff is None or script is None:
         raise CannotStart(errors)
-    return Prepared(settings, places, prompts, texts, snapshot, staff, script)
+    return Prepared(settings, folders, prompts, texts, snapshot, staff, script)
 
 
 def _checked(errors: list[str], step: Callable[[], T]) -> T | None:
@@ -141,30 +141,30 @@ def _read_branches(file: Path) -> BranchTable:
     return read_branches(file.read_text("utf-8"), str(file))
 
 
-def _install_prompts(places: Places, prompts: PromptBook) -> None:
+def _install_prompts(folders: Folders, prompts: PromptBook) -> None:
     installed = prompt_files.install(
-        places.language, places.speech(places.language), places.recorded_prompts, places.sounds
+        folders.language, folders.speech(folders.language), folders.recorded_prompts, folders.sounds
     )
     for problem in installed.problems:
         log.error("prompt_not_installed", reason=problem)
-    missing = prompt_files.absent(prompts.needed(), places.sounds)
+    missing = prompt_files.absent(prompts.needed(), folders.sounds)
     if missing:
         log.error("prompts_missing", count=len(missing), first=missing[0])
 
 
 def _load_catalogue(
     settings: Settings,
-    places: Places,
+    folders: Folders,
     titles: str,
     branches: BranchTable | None,
     progress: Callable[[str], None],
     publishes: bool,
 ) -> Snapshot | None:
-    upgrade(places.database_url)
-    database = LocalDatabase(engine_for(places.database_url))
+    upgrade(folders.database_url)
+    database = LocalDatabase(engine_for(folders.database_url))
     try:
         if not settings.database.url:
-            _sing_something(database, places, titles, progress)
+            _sing_something(database, folders, titles, progress)
         if publishes:
             publish_all(database, settings)
         database.run_now(spell_anew, datetime.now(UTC))
@@ -174,13 +174,13 @@ def _load_catalogue(
 
 
 def _sing_something(
-    database: LocalDatabase, places: Places, titles: str, progress: Callable[[str], None]
+    database: LocalDatabase, folders: Folders, titles: str, progress: Callable[[str], None]
 ) -> None:
     """Give an embedded database its sample catalogue, and the samples' sounds their files."""
     if database.run_now(has_others, SAMPLE_SP):
         return
     known = database.run_now(all_tones)
-    tones = prepare_sample(places.sounds, places.speech(titles), titles, progress)
+    tones = prepare_sample(folders.sounds, folders.speech(titles), titles, progress)
     # A newer program may sing a sample anew; what an operator changed of it stays as it is.
     fresh = {tone.code: tone for tone in tones}
     kept = [_resung(tone, fresh[tone.code]) for tone in known if tone.code in fresh]

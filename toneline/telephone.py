@@ -11,8 +11,8 @@ from config.settings import Settings
 from ivr import phone
 from toneline.addresses import client_address
 from toneline.command import Refused, database_of, emit
+from toneline.folders import Folders
 from toneline.language import LANGUAGE_FAULTS, read_prompts
-from toneline.places import Places
 
 
 def call(
@@ -27,13 +27,13 @@ def call(
 
     `at`: rehearse the line as it will sound then.
     """
-    places = Places.of(settings)
+    folders = Folders.of(settings)
     try:
         host, port = client_address(settings.agi.listen)
-        book = read_prompts(places)
+        book = read_prompts(folders)
         with database_of(settings) as database:
             tones = database.run_now(all_tones)
-        text = phone.text_of(book, tones, places.asterisk_sounds)
+        text = phone.text_of(book, tones, folders.asterisk_sounds)
         if as_json:
             events = phone.call(host, port, dialled, caller, fingers, text, at=at)
             emit(phone.as_json(dialled, caller, events))

@@ -1,8 +1,9 @@
 """A catalogue of a million tones: loading it, finding in it, and changing it under running calls.
 
-Each way of holding it has a process of its own. Then `toneline serve` holds it while callers who
-think a little go through an order call, first undisturbed, then with a change of the catalogue
-every second: one tone in turn with a thousand.
+Each way of holding it has a process of its own. Then `toneline serve` holds it while callers dial a
+code and listen, first undisturbed, then with a change of the catalogue every second: one tone in
+turn with a thousand. They order nothing: whoever orders waits for the database, which the changes
+keep busy as well.
 """
 
 from __future__ import annotations
@@ -176,8 +177,7 @@ def _calls(line: Line, seconds: float) -> dict[str, Any]:
         at_once=CALLERS,
         dial=[f"12530019{FIRST_CODE + 7}"],
         caller=13_900_000_000,
-        presses=[(re.compile("/tones/"), "1"), (re.compile("/offer_confirm"), "1")],
-        hang_up=re.compile("/(ordered|order_accepted|order_failed|being_ordered|refused_.*)"),
+        hang_up=re.compile('/hangup_sms_notice"'),
         think_s=THINK_S,
         ramp_s=1.0,
         seconds=seconds,

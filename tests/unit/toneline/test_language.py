@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 
 from config.settings import Settings
+from toneline.folders import Folders
 from toneline.language import NoSuchLanguage, read_prompts, read_texts
-from toneline.places import Places
 from toneline.prepare import CannotStart, prepare
 
 ROOT = Path(__file__).parents[3]
 
 
-def places(language: str, messages: Path = ROOT / "config" / "messages") -> Places:
-    return Places.of(settings(language, messages))
+def places(language: str, messages: Path = ROOT / "config" / "messages") -> Folders:
+    return Folders.of(settings(language, messages))
 
 
 def settings(language: str, messages: Path) -> Settings:

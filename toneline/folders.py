@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class Folders:
     """The files and folders of one installation, absolute.
 
     `asterisk_sounds` is the sounds folder as Asterisk's host sees it.
@@ -27,8 +27,8 @@ class Places:
     language: str
 
     @classmethod
-    def of(cls, settings: Settings) -> Places:
-        """Return the places the settings name."""
+    def of(cls, settings: Settings) -> Folders:
+        """Return the folders the settings name."""
         var = Path(settings.paths.var).absolute()
         sounds = var / "sounds"
         return cls(
