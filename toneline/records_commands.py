@@ -173,5 +173,14 @@ def trace(
         return
     for happening in happenings:
         at = happening.at.astimezone(timezone)
-        detail = "  ".join(f"{key}={value}" for key, value in happening.detail.items() if value)
+        detail = "  ".join(f"{key}={_said(of)}" for key, of in happening.detail.items() if of)
         click.echo(f"{at:%Y-%m-%d %H:%M:%S.%f}  {happening.kind:12}  {detail}")
+
+
+def _said(value: Any) -> str:
+    """Write a detail on one line: of a list of parts, each one's values."""
+    if isinstance(value, list):
+        return ", ".join(_said(one) for one in value)
+    if isinstance(value, dict):
+        return "/".join(str(one) for one in value.values() if one)
+    return str(value)
