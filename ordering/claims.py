@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select, text, update
+from sqlalchemy import Connection, Row, bindparam, func, select, text, update
 
 from ordering import contact, outbox, outcomes
 from store.schema import CLAIMED, DUE
@@ -259,11 +260,37 @@ def release_stale(connection: Connection, now: datetime, resent: Collection[str]
 
     It may have been sent: the classes in `resent` are sent again, others are dropped.
     """
-    stale = connection.execute(_STALE, {"now": now}).all()
-    for mt_id, message_class, claimant in stale:
+    return _release(connection, connection.execute(_STALE, {"now": now}).all(), now, resent)
+
+
+_HELD = select(table.c.mt_id, table.c.message_class, table.c.claimed_by).where(
+    CLAIMED,
+    func.substr(table.c.claimed_by, 1, bindparam("length")) == bindparam("holder"),
+)
+
+
+def release_held(
+    connection: Connection, hosts: Sequence[str], now: datetime, resent: Collection[str]
+) -> int:
+    """Take back at once what these hosts had claimed, which are known to be dead."""
+    released = 0
+    for host in hosts:
+        holder = f"{host}/"
+        held = connection.execute(_HELD, {"holder": holder, "length": len(holder)}).all()
+        released += _release(connection, held, now, resent)
+    return released
+
+
+def _release(
+    connection: Connection,
+    held: Sequence[Any],
+    now: datetime,
+    resent: Collection[str],
+) -> int:
+    for mt_id, message_class, claimant in held:
         mine = {"ended": mt_id, "claimant": claimant}
         if message_class in resent:
             connection.execute(_GIVE_BACK, mine)
         else:
             connection.execute(_GIVE_UP, {**mine, "at": now})
-    return len(stale)
+    return len(held)

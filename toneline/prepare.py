@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from socket import gethostname
 from typing import TypeVar
+from uuid import uuid4
 
 import structlog
 
@@ -18,6 +22,7 @@ from catalog.tones import BadCatalogue, Tone, all_tones, put_tones
 from config.settings import Settings
 from ivr.prompts import PromptBook, PromptBookInvalid
 from ivr.prompts import load as load_prompts
+from ordering import claims, orders
 from ordering.texts import BadTexts, Texts
 from smpp.smsc_rules import PLAIN, BadScript, Script, read_script
 from store.database import LocalDatabase
@@ -26,7 +31,8 @@ from store.migrations import upgrade
 from toneline.catalogue_commands import publish_all
 from toneline.demo import SAMPLE_SP, prepare_sample
 from toneline.places import Places
-from toneline.smscs import BadSmsc
+from toneline.presence import Presence, appear
+from toneline.smscs import BadSmsc, resent, smscs_of
 from toneline.smscs import check as check_smscs
 
 log = structlog.get_logger()
@@ -65,6 +71,7 @@ class Prepared:
     branches: BranchTable
     contents: Contents
     script: Script
+    presence: Presence
 
 
 def prepare(settings: Settings, progress: Callable[[str], None]) -> Prepared:
@@ -90,7 +97,24 @@ def prepare(settings: Settings, progress: Callable[[str], None]) -> Prepared:
         raise CannotStart(errors)
     if contents is None or script is None:
         raise CannotStart(errors)
-    return Prepared(settings, places, prompts, texts, branches, contents, script)
+    presence = _checked(errors, lambda: _appear(settings, places))
+    if presence is None:
+        raise CannotStart(errors)
+    return Prepared(settings, places, prompts, texts, branches, contents, script, presence)
+
+
+def _appear(settings: Settings, places: Places) -> Presence:
+    """Take back at once what processes of this host had claimed that were killed."""
+    presence = appear(places.var / "running", gethostname(), os.getpid(), uuid4().hex)
+    if presence.dead:
+        now, classes = datetime.now(UTC), resent(smscs_of(settings))
+        with closing(LocalDatabase(engine_for(places.database_url))) as database:
+            taken_back = database.run_now(claims.release_held, presence.dead, now, classes)
+            freed = database.run_now(orders.release_held, presence.dead)
+        if taken_back or freed:
+            log.warning("killed_before", messages_taken_back=taken_back, orders_freed=freed)
+        presence.forget(presence.dead)
+    return presence
 
 
 def _checked(errors: list[str], step: Callable[[], T]) -> T | None:

@@ -117,6 +117,21 @@ def test_the_class_says_what_is_sent_twice(database: LocalDatabase) -> None:
     assert claim(database, now=AFTER_LEASE, claimant="other/1") == ["o1"]
 
 
+def test_what_hosts_had_claimed_that_are_known_to_be_dead_is_taken_back_at_once(
+    database: LocalDatabase,
+) -> None:
+    for number, claimant in enumerate(("a/7/x/1", "a/7/x/2", "a/7/xy/1", "b/7/x/1")):
+        put(database, a_message(f"m{number}"))
+        claim(database, claimant=claimant)
+    put(database, an_offer())
+    claim(database, claimant="a/7/x/3")
+    released = database.run_now(claims.release_held, ("a/7/x", "c/1/z"), NOON, RESENT)
+    assert released == 3
+    assert claim(database, claimant="a/8/y/1") == ["m0", "m1"]
+    assert state(database, "o1") == ("dropped", outcomes.PERHAPS_SENT)
+    assert database.run_now(claims.release_held, ("a/7/x",), NOON, RESENT) == 0
+
+
 def test_a_renewed_claim_is_not_stale(database: LocalDatabase) -> None:
     put(database, a_message("m1"), a_message("m2"))
     claim(database)
