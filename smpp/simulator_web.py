@@ -12,8 +12,8 @@ With `?wait=1` it answers 200 once the application has answered every part, addi
 form; left out: to all) after the N-th:
 `[{"n", "at", "source", "destination", "text", "parts", "missing", "message_ids", "data_coding",
 "validity", "long_messages"}]`, oldest first, `at` in ISO 8601 with offset; `missing` counts parts
-that never came, `validity` is the submit_sm's own, `long_messages` how a long text travelled. With `wait` the answer comes with the next message, or
-empty after S seconds (60 at most).
+that never came, `validity` is the submit_sm's own, `long_messages` how a long text travelled. With
+`wait` the answer comes with the next message, or empty after S seconds (60 at most).
 
 `GET /state` tells who is bound and counts: `{"binds": [{"mode", "peer", "since"}], "counts": {...},
 "last": N, "waiting": N, "undelivered": N}`; `last` is the `since` from which only what comes next
@@ -140,7 +140,9 @@ class _Api(Resource):
     def _segments(self, asked: dict[str, Any]) -> tuple[text.Segment, ...]:
         words, coding = asked.get("text"), asked.get("data_coding")
         way = asked.get("long_messages", "udh8")
-        if "octets" not in asked and not isinstance(words, str):
+        if "octets" in asked:
+            words = ""
+        if not isinstance(words, str):
             raise Refused(400, '"text" is to be a string')
         if way not in _LONG_MESSAGES:
             raise Refused(400, f'"long_messages" is to be one of {", ".join(_LONG_MESSAGES)}')
