@@ -60,7 +60,10 @@ def _check(tally: Tally, field: Field, night: Night) -> None:
 def rebind(field: Field, night: Night) -> str:
     """The connections are lost, and the binds that follow go wrong."""
     field.smsc.now("drop")
-    field.line.wait_for(lambda: not field.smsc.state()["binds"], "the connections are lost")
+    field.line.wait_for(
+        lambda: not field.smsc.state()["binds"],
+        f"the connections are lost: {field.smsc.state()}",
+    )
     return order(field, night)
 
 

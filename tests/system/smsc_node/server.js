@@ -386,7 +386,7 @@ function enquire(session) {
 let references = 0;
 
 // The fields of each deliver_sm that a text takes.
-function cut(octets, way) {
+function segments(octets, way) {
   if (octets.length <= 140) return [{ short_message: octets }];
   if (way === 'payload') return [{ short_message: '', message_payload: octets }];
   const reference = ++references & 0xff;
@@ -403,7 +403,7 @@ function asked(method, url, body) {
   if (method === 'POST' && url.pathname === '/mo') {
     const octets = body.octets === undefined ? Buffer.from(body.text, 'utf16le').swap16() : Buffer.from(body.octets, 'hex');
     const fields = { source_addr: body.from, destination_addr: body.to, source_addr_ton: 1, source_addr_npi: 1, data_coding: body.octets === undefined ? 8 : body.data_coding || 0 };
-    const all = cut(octets, body.long_messages || 'udh8');
+    const all = segments(octets, body.long_messages || 'udh8');
     const chosen = (body.only || all.map((_, n) => n + 1)).map((n) => all[n - 1]);
     const mo = { open: chosen.length };
     const id = newId();
