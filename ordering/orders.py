@@ -387,6 +387,19 @@ def release_stale_claims(connection: Connection, now: datetime) -> int:
     return connection.execute(_RELEASE, {"now": now}).rowcount
 
 
+_RELEASE_HELD = (
+    update(table)
+    .where(table.c.next_at.is_not(None), table.c.claimed_by == bindparam("holder"))
+    .values(claimed_by=None, claimed_until=None)
+)
+
+
+def release_held(connection: Connection, hosts: Sequence[str]) -> int:
+    """Free at once the orders that these hosts held, which are known to be dead."""
+    released = [connection.execute(_RELEASE_HELD, {"holder": host}).rowcount for host in hosts]
+    return sum(released)
+
+
 # ---------------------------------------------------------------- taking back
 
 _UNDO = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -179,8 +180,28 @@ def _mos(connection: Connection, msisdn: str) -> Iterator[Happening]:
         yield Happening(row.received_at, "mo", row.mo_id, detail=detail)
 
 
+_PARTS = (
+    select(outbox_part)
+    .join(outbox, outbox.c.mt_id == outbox_part.c.mt_id)
+    .where(outbox.c.msisdn == bindparam("msisdn"))
+    .order_by(outbox_part.c.mt_id, outbox_part.c.part)
+)
+
+
 def _mts(connection: Connection, msisdn: str) -> Iterator[Happening]:
+    parts: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for part in connection.execute(_PARTS, {"msisdn": msisdn}):
+        parts[part.mt_id].append(
+            {
+                "part": part.part,
+                "smsc": part.smsc,
+                "message_id": part.message_id,
+                "submitted_at": _text(part.submitted_at),
+                "receipt": part.receipt_state,
+            }
+        )
     for row in connection.execute(select(outbox).where(outbox.c.msisdn == msisdn)):
+        accepted = parts[row.mt_id]
         detail = {
             "text": row.text,
             "class": row.message_class,
@@ -190,6 +211,10 @@ def _mts(connection: Connection, msisdn: str) -> Iterator[Happening]:
             "sender": row.sender,
             "due_at": _text(row.due_at),
             "sent_at": _text(row.sent_at),
+            "attempts": row.attempts,
+            # All parts leave through one SMSC; the row names it only while some are missing.
+            "smsc": accepted[0]["smsc"] if accepted else row.smsc,
+            "parts": accepted,
         }
         at = row.sent_at or row.ended_at or row.created_at
         yield Happening(at, "mt", row.mt_id, row.call_id, row.order_id, detail)

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, gatherResults
 
-from ordering import consent, delivery, orders, outbox, receipts
+from ordering import claims, consent, orders, outbox, receipts
 from ordering.orders import Order
 from ordering.provisioning import Operator
 from store.database import Database
@@ -34,7 +34,7 @@ def release_stale_orders(connection: Connection, now: datetime) -> int:
 
 def release_stale_messages(connection: Connection, now: datetime, resent: tuple[str, ...]) -> int:
     """Free messages whose host died while it held them; classes not in `resent` are dropped."""
-    return delivery.release_stale(connection, now, resent)
+    return claims.release_stale(connection, now, resent)
 
 
 def drop_expired_messages(connection: Connection, now: datetime) -> int:

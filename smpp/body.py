@@ -12,11 +12,21 @@ import struct
 from collections.abc import Sequence
 from typing import Final, NamedTuple, NoReturn
 
-from smpp.commands import Status, Tlvs
+from smpp.commands import Status, Tag, Tlvs
 
 HEADER_LENGTH: Final = 16
 LONGEST_TEXT: Final = 254
 """Octets of the longest short_message (section 5.2.21)."""
+
+_SIZES: Final[dict[int, range]] = {
+    Tag.RECEIPTED_MESSAGE_ID: range(1, 66),
+    Tag.SAR_MSG_REF_NUM: range(2, 3),
+    Tag.SAR_TOTAL_SEGMENTS: range(1, 2),
+    Tag.SAR_SEGMENT_SEQNUM: range(1, 2),
+    Tag.NETWORK_ERROR_CODE: range(3, 4),
+    Tag.MESSAGE_STATE: range(1, 2),
+}
+"""Octets of the TLVs by which a message is understood (section 5.3.2); others are not looked at."""
 
 _TLV = struct.Struct(">HH")
 _read_tlv_header = _TLV.unpack_from
@@ -141,6 +151,19 @@ def read_tlvs(data: bytes, at: int) -> Tlvs:
     if at < end:
         raise Fault(Status.RINVOPTPARSTREAM, "ends within a TLV's header")
     return tuple(found)
+
+
+def read_message_tlvs(data: bytes, at: int) -> Tlvs:
+    """Read the TLVs of a message; Fault also if one that says what it is has a wrong length.
+
+    A response cannot be refused: there `read_tlvs` takes every length.
+    """
+    tlvs = read_tlvs(data, at)
+    for tag, value in tlvs:
+        sizes = _SIZES.get(tag)
+        if sizes is not None and len(value) not in sizes:
+            raise Fault(Status.RINVPARLEN, f"TLV 0x{tag:04x} has {len(value)} octets")
+    return tlvs
 
 
 def write_tlvs(tlvs: Tlvs) -> bytes:

@@ -17,9 +17,10 @@ from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
 from catalog.values import mask
-from ordering import delivery, receipts
+from ordering import claims, receipts
+from ordering.claims import Claim
 from ordering.contact import ContactPolicy
-from ordering.delivery import Claim, Outcome, Part
+from ordering.outcomes import Outcome, Part, settle
 from smpp.commands import Status
 from smpp.messages import LateResponse, MtMessage, PartResult, SubmitResult
 from smpp.receipt import Receipt
@@ -31,7 +32,7 @@ log = structlog.get_logger()
 POLL_S = 1.0
 """What was put in by another host, or became due, is looked for so often."""
 MOST_A_CLAIM = 50
-RENEWED_AFTER = delivery.LEASE / 3
+RENEWED_AFTER = claims.LEASE / 3
 """Claims still under way are renewed then: an SMSC may take longer than a lease to answer."""
 ON_LOST: OnLost = MappingProxyType({"answer": "resend", "order": "resend", "offer": "drop"})
 """What becomes of a message without a response, unless its SMSC's settings say otherwise."""
@@ -162,10 +163,10 @@ class MtService(Service):
 
     async def _renew(self, held: list[_UnderWay]) -> None:
         now = self._now()
-        claims = tuple((one.claim.message.mt_id, one.claim.claimant) for one in held)
+        leased = tuple((one.claim.message.mt_id, one.claim.claimant) for one in held)
         for one in held:
             one.leased_at = now
-        await self._database.run(delivery.renew, claims, now)
+        await self._database.run(claims.renew, leased, now)
 
     def _go_on(self) -> None:
         if not self._exchanging and self._has_work():
@@ -206,7 +207,7 @@ class MtService(Service):
         outcomes = tuple(one.outcome for one in done)
         try:
             claimed = await self._database.run(
-                delivery.exchange, outcomes, self._claimant or "", room, self._policy, self._now()
+                claims.exchange, outcomes, self._claimant or "", room, self._policy, self._now()
             )
         except StoreError:
             self._wanted = True
@@ -219,7 +220,7 @@ class MtService(Service):
             self._take(claimed)
         self._submit_ready()
 
-    def _take(self, claimed: delivery.Claimed) -> None:
+    def _take(self, claimed: claims.Claimed) -> None:
         if claimed.dropped:
             log.info("mt_dropped", count=claimed.dropped)
         # A claim that looked at much may have left something behind.
@@ -294,7 +295,7 @@ class MtService(Service):
         done, self._done = self._done, []
         for one in done:
             try:
-                await self._database.run(delivery.settle, one.outcome)
+                await self._database.run(settle, one.outcome)
             except (StoreBusy, StoreUnavailable):
                 self._done.append(one)
             except StoreError:

@@ -24,6 +24,7 @@ from smpp.body import (
     Layout,
     Octet,
     UnencodablePdu,
+    read_message_tlvs,
     read_tlvs,
     write_tlvs,
 )
@@ -254,7 +255,7 @@ def _read_message(
         sequence, source, destination, data[at:end], ord(coding), ord(esm_class), ord(registered),
         validity, ord(source_ton), ord(source_npi), ord(dest_ton), ord(dest_npi), service_type,
         ord(protocol_id), ord(priority), schedule, ord(replace), ord(default_id),
-        () if end == len(data) else read_tlvs(data, end),
+        () if end == len(data) else read_message_tlvs(data, end),
     ))  # fmt: skip
 
 
@@ -267,7 +268,7 @@ def _read_data_sm(_what: object, data: bytes, _status: int, sequence: int) -> Da
     return DataSm(
         sequence, source, destination, ord(coding), ord(esm_class), ord(registered),
         ord(source_ton), ord(source_npi), ord(dest_ton), ord(dest_npi), service_type,
-        read_tlvs(data, found.end()),
+        read_message_tlvs(data, found.end()),
     )  # fmt: skip
 
 

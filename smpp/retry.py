@@ -13,8 +13,9 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Literal
 
-from ordering.delivery import RESPONSE_LOST, Claim, Outcome, Part
+from ordering.claims import Claim
 from ordering.outbox import MessageClass
+from ordering.outcomes import RESPONSE_LOST, Outcome, Part
 from smpp.commands import Status, status_name
 from smpp.messages import PartResult, SubmitResult
 

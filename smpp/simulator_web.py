@@ -2,16 +2,18 @@
 
 `POST /mo` with JSON `{"from": NUMBER, "to": SHORT_CODE, "text": TEXT}` queues a subscriber's
 message and answers 202 `{"mo_id", "parts"}`. Optional: `"data_coding"` 0, 1, 3, 8 or 15 (else 0 if
-GSM 03.38 is enough, else 8), `"long_messages"` `udh8` (the default), `udh16`, `sar` or `payload`.
+GSM 03.38 is enough, else 8), `"long_messages"` `udh8` (the default), `udh16`, `sar` or `payload`,
+`"octets"` (hexadecimal, with `"data_coding"`) instead of `"text"`: whatever a telephone may send,
+`"only"`, a list such as `[2, 1]`: these parts are delivered (from 1), in this order.
 With `?wait=1` it answers 200 once the application has answered every part, adding `"status"`
 (command_status, 0 is accepted) and `"status_name"`; 504 when that takes 60 s.
 
 `GET /mt?to=NUMBER&since=N&wait=S` lists the messages kept that were sent to NUMBER (in any usual
 form; left out: to all) after the N-th:
 `[{"n", "at", "source", "destination", "text", "parts", "missing", "message_ids", "data_coding",
-"validity"}]`, oldest first, `at` in ISO 8601 with offset; `missing` counts parts that never came,
-`validity` is the submit_sm's own. With `wait` the answer comes with the next message, or
-empty after S seconds (60 at most).
+"validity", "long_messages"}]`, oldest first, `at` in ISO 8601 with offset; `missing` counts parts
+that never came, `validity` is the submit_sm's own, `long_messages` how a long text travelled. With
+`wait` the answer comes with the next message, or empty after S seconds (60 at most).
 
 `GET /state` tells who is bound and counts: `{"binds": [{"mode", "peer", "since"}], "counts": {...},
 "last": N, "waiting": N, "undelivered": N}`; `last` is the `since` from which only what comes next
@@ -138,18 +140,26 @@ class _Api(Resource):
     def _segments(self, asked: dict[str, Any]) -> tuple[text.Segment, ...]:
         words, coding = asked.get("text"), asked.get("data_coding")
         way = asked.get("long_messages", "udh8")
+        if "octets" in asked:
+            words = ""
         if not isinstance(words, str):
             raise Refused(400, '"text" is to be a string')
         if way not in _LONG_MESSAGES:
             raise Refused(400, f'"long_messages" is to be one of {", ".join(_LONG_MESSAGES)}')
         self._references = self._references % 0xFFFF + 1
         try:
-            if coding is None:
-                return text.segment(words, self._references, "gsm7", way)
-            octets = _encoded(words, coding)
-            return text.segment_octets(octets, coding, coding == 0, self._references, way)
+            if "octets" in asked:
+                octets, coding = _octets(asked)
+                segments = text.segment_octets(octets, coding, False, self._references, way)
+            elif coding is None:
+                segments = text.segment(words, self._references, "gsm7", way)
+            else:
+                octets = _encoded(words, coding)
+                septets = coding == 0
+                segments = text.segment_octets(octets, coding, septets, self._references, way)
         except text.TooLong as error:
             raise Refused(400, str(error)) from None
+        return _only(asked, segments)
 
     # ---- GET /mt, GET /state
 
@@ -303,6 +313,23 @@ def _address(asked: dict[str, Any], key: str) -> str:
     if not isinstance(address, str) or _ADDRESS.fullmatch(address) is None:
         raise Refused(400, f'"{key}" is to be a string of 1 to 20 digits (or letters)')
     return address
+
+
+def _octets(asked: dict[str, Any]) -> tuple[bytes, int]:
+    octets, coding = asked["octets"], asked.get("data_coding", 0)
+    if not isinstance(octets, str) or re.fullmatch(r"([0-9A-Fa-f]{2})*", octets) is None:
+        raise Refused(400, '"octets" are to be pairs of hexadecimal digits')
+    if not isinstance(coding, int) or not 0 <= coding <= 0xFF:
+        raise Refused(400, '"data_coding" is to be 0 to 255')
+    return bytes.fromhex(octets), coding
+
+
+def _only(asked: dict[str, Any], segments: tuple[text.Segment, ...]) -> tuple[text.Segment, ...]:
+    wanted = asked.get("only", list(range(1, len(segments) + 1)))
+    known = range(1, len(segments) + 1)
+    if not isinstance(wanted, list) or not wanted or not all(one in known for one in wanted):
+        raise Refused(400, f'"only" is to be a list of parts from 1 to {len(segments)}')
+    return tuple(segments[number - 1] for number in wanted)
 
 
 def _encoded(words: str, coding: object) -> bytes:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from catalog.values import NotAMobile, parse_msisdn
-from smpp.commands import DataSm, SubmitSm
-from smpp.text import Joined, Parts, content
+from smpp.commands import DataSm, SubmitSm, Tag, tlv
+from smpp.text import UDHI, Joined, Parts, content
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Mt:
     message_ids: tuple[str, ...]
     data_coding: int
     validity: str
+    long_messages: str
 
 
 class Mailbox:
@@ -46,10 +47,11 @@ class Mailbox:
         ids.append(message_id)
         kept = []
         if joined is not None:
-            kept.append(self._keep(joined, ids, getattr(message, "validity_period", ""), at))
+            validity = getattr(message, "validity_period", "")
+            kept.append(self._keep(joined, ids, validity, _way(message), at))
             self._parts.settle(joined)
         for incomplete in self._parts.expire(now):
-            kept.append(self._keep(incomplete, self._ids.pop(incomplete.key, []), "", at))
+            kept.append(self._keep(incomplete, self._ids.pop(incomplete.key, []), "", "", at))
         return kept
 
     def since(self, n: int, destination: str) -> list[Mt]:
@@ -74,7 +76,9 @@ class Mailbox:
             ids.clear()
         return ids
 
-    def _keep(self, joined: Joined, message_ids: list[str], validity: str, at: datetime) -> Mt:
+    def _keep(
+        self, joined: Joined, message_ids: list[str], validity: str, way: str, at: datetime
+    ) -> Mt:
         self.last += 1
         mt = Mt(
             n=self.last,
@@ -87,9 +91,22 @@ class Mailbox:
             message_ids=tuple(message_ids),
             data_coding=joined.data_coding,
             validity=validity,
+            long_messages=way,
         )
         self._mts.append(mt)
         return mt
+
+
+def _way(message: SubmitSm | DataSm) -> str:
+    """Return how a long text travels, in the words of the settings; empty for a short one."""
+    text = b"" if isinstance(message, DataSm) else message.short_message
+    if not text and tlv(message.tlvs, Tag.MESSAGE_PAYLOAD) is not None:
+        return "payload"
+    if content(message)[1] is None:
+        return ""
+    if not message.esm_class & UDHI:
+        return "sar"
+    return "udh16" if text[1:2] == b"\x08" else "udh8"
 
 
 def _comparable(number: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,7 +18,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.web.server import Site
 
 from catalog.current import CurrentCatalogue
-from config.settings import Settings, Smsc, parse_hours, service_senders, zone
+from config.settings import Settings, parse_hours, service_senders, zone
 from ivr.ami import AmiAccess, Session
 from ivr.ami_connection import AmiConnection
 from ivr.ami_link import AmiLink
@@ -31,7 +29,6 @@ from ivr.service import VoiceService
 from ordering.callbacks import OUTCOMES
 from ordering.contact import ContactPolicy
 from ordering.orders import Limits
-from ordering.outbox import CLASSES
 from ordering.provisioning import LocalOperator
 from scheduler.appointments import Appointments
 from scheduler.directory_watch import DirectoryWatch, inotify
@@ -42,16 +39,14 @@ from smpp.mo import MoService
 from smpp.mo_upkeep import MoUpkeep
 from smpp.mt import MtService
 from smpp.pool import SmscPool, member_of
-from smpp.retry import OnLost
 from smpp.simulator import SimulatorService
 from smpp.smsc_rules import Script
 from smpp.turn import Rules
 from store.client import StoreClient
 from store.service import StoreService
-from toneline.addresses import client_address
 from toneline.health import Console, Figures, HealthWord
 from toneline.prepare import Prepared
-from toneline.smscs import endpoint_of, show
+from toneline.smscs import endpoint_of, on_lost, resent, show, smscs_of
 
 log = structlog.get_logger()
 
@@ -65,9 +60,10 @@ STORE_MODULES = (
     "catalog.tones",
     "ordering.callbacks",
     "ordering.contact",
-    "ordering.delivery",
+    "ordering.claims",
     "ordering.orders",
     "ordering.outbox",
+    "ordering.outcomes",
     "ordering.provisioning",
     "ordering.receipts",
     "ordering.records",
@@ -262,7 +258,7 @@ def _callbacks(base: _Base) -> CallbackService:
         ami,
         base.reactor,
         line=base.settings.line.access_numbers[0],
-        host=host_id(),
+        host=base.prepared.presence.host,
         clock=now,
         new_id=new_id,
     )
@@ -286,7 +282,7 @@ def _callbacks(base: _Base) -> CallbackService:
 
 def _sms(base: _Base) -> list[Part]:
     settings = base.settings
-    smscs = _smscs(settings)
+    smscs = smscs_of(settings)
     parts = []
     if not settings.smsc:
         simulator = _simulator(settings, base.prepared.script, base.reactor)
@@ -304,11 +300,11 @@ def _sms(base: _Base) -> list[Part]:
     mt = MtService(
         base.database,
         _contact_policy(settings),
-        host_id(),
+        base.prepared.presence.host,
         base.reactor,
         now,
         new_id,
-        {one.name: _on_lost(one) for one in smscs},
+        {one.name: on_lost(one) for one in smscs},
     )
     esmes = [
         EsmeService(
@@ -376,21 +372,10 @@ def _contact_policy(settings: Settings) -> ContactPolicy:
     )
 
 
-def _smscs(settings: Settings) -> Sequence[Smsc]:
-    return settings.smsc or (_simulated(settings),)
-
-
-def _on_lost(smsc: Smsc) -> OnLost:
-    lost = smsc.on_lost_response
-    return {"answer": lost.answer, "order": lost.order, "offer": lost.offer}
-
-
 def _timetable(settings: Settings) -> tuple[Duty, ...]:
-    """Return the duties. Of a dead host's messages nobody knows which SMSC may have them."""
-    smscs = _smscs(settings)
-    choices = [_on_lost(smsc) for smsc in smscs]
+    smscs = smscs_of(settings)
     return timetable(
-        resent=tuple(one for one in CLASSES if all(lost[one] == "resend" for lost in choices)),
+        resent=resent(smscs),
         offers_waiting=settings.sms.offers_waiting,
         receipt_timeouts={smsc.name: timedelta(hours=smsc.receipt_timeout_h) for smsc in smscs},
     )
@@ -409,18 +394,6 @@ def _simulator(settings: Settings, script: Script, reactor: Any) -> SimulatorSer
     )
 
 
-def _simulated(settings: Settings) -> Smsc:
-    simulator = settings.simulator
-    host, port = client_address(simulator.listen)
-    return Smsc(
-        name="simulator",
-        host=host,
-        port=port,
-        system_id=simulator.system_id,
-        password=simulator.password,
-    )
-
-
 def _scheduler(base: _Base) -> Part:
     settings = base.settings
     calendar = Appointments(
@@ -429,7 +402,7 @@ def _scheduler(base: _Base) -> Part:
             timezone=settings.line.timezone, retention_days=settings.policy.retention_days
         ),
         zone(settings),
-        host_id(),
+        base.prepared.presence.host,
         now,
         lambda: deferLater(base.reactor, REST_S, lambda: None),
     )
@@ -442,7 +415,7 @@ def _scheduler(base: _Base) -> Part:
         now,
         timetable=_timetable(base.settings),
         appointments=calendar,
-        host=host_id(),
+        host=base.prepared.presence.host,
         undo_min=base.settings.policy.undo_min,
     )
     return Part("scheduler", scheduler, scheduler.health)
@@ -507,11 +480,6 @@ def _store_word(store: StoreService) -> tuple[bool, str]:
 
 def _database_word(database: StoreClient) -> tuple[bool, str]:
     return database.is_connected, f"{database.pending} requests under way"
-
-
-def host_id() -> str:
-    """Return who holds a claim: this process on this host."""
-    return f"{socket.gethostname()[:40]}/{os.getpid()}"
 
 
 def simulator_app(settings: Settings, script: Script, reactor: Any) -> App:

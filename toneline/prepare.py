@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from socket import gethostname
 from typing import TypeVar
+from uuid import uuid4
 
 import structlog
 
@@ -18,6 +22,7 @@ from catalog.tones import BadCatalogue, Tone, all_tones, has_others, put_tones, 
 from catalog.values import NotAMobile, parse_msisdn
 from config.settings import Settings, zone
 from ivr.prompts import PromptBook, PromptBookInvalid
+from ordering import claims, orders
 from ordering.texts import BadTexts, Texts
 from smpp.smsc_rules import PLAIN, BadScript, Script, read_script
 from store.database import LocalDatabase
@@ -27,7 +32,8 @@ from toneline.demo import SAMPLE_SP, prepare_sample
 from toneline.directory_commands import publish_all
 from toneline.folders import Folders
 from toneline.language import NoSuchLanguage, read_prompts, read_texts
-from toneline.smscs import BadSmsc
+from toneline.presence import Presence, appear
+from toneline.smscs import BadSmsc, resent, smscs_of
 from toneline.smscs import check as check_smscs
 
 log = structlog.get_logger()
@@ -73,6 +79,7 @@ class Prepared:
     snapshot: Snapshot
     staff: frozenset[str]
     script: Script
+    presence: Presence
 
 
 def prepare(
@@ -107,7 +114,24 @@ def prepare(
         raise CannotStart(errors)
     if snapshot is None or staff is None or script is None:
         raise CannotStart(errors)
-    return Prepared(settings, folders, prompts, texts, snapshot, staff, script)
+    presence = _checked(errors, lambda: _appear(settings, folders))
+    if presence is None:
+        raise CannotStart(errors)
+    return Prepared(settings, folders, prompts, texts, snapshot, staff, script, presence)
+
+
+def _appear(settings: Settings, folders: Folders) -> Presence:
+    """Take back at once what processes of this host had claimed that were killed."""
+    presence = appear(folders.var / "running", gethostname(), os.getpid(), uuid4().hex)
+    if presence.dead:
+        now, classes = datetime.now(UTC), resent(smscs_of(settings))
+        with closing(LocalDatabase(engine_for(folders.database_url))) as database:
+            taken_back = database.run_now(claims.release_held, presence.dead, now, classes)
+            freed = database.run_now(orders.release_held, presence.dead)
+        if taken_back or freed:
+            log.warning("killed_before", messages_taken_back=taken_back, orders_freed=freed)
+        presence.forget(presence.dead)
+    return presence
 
 
 def _checked(errors: list[str], step: Callable[[], T]) -> T | None:

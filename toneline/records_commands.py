@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -176,13 +175,15 @@ def trace(
         return
     for happening in happenings:
         at = happening.at.astimezone(timezone)
-        click.echo(f"{at:%Y-%m-%d %H:%M:%S.%f}  {happening.kind:12}  {_words(happening.detail)}")
+        detail = "  ".join(f"{key}={said}" for key, of in happening.detail.items()
+                           if (said := _said(of)))  # fmt: skip
+        click.echo(f"{at:%Y-%m-%d %H:%M:%S.%f}  {happening.kind:12}  {detail}")
 
 
-def _words(detail: Mapping[str, Any]) -> str:
-    """Return a happening's detail on one line: of a consent the words, its proof is in --json."""
-    plain = {
-        key: value.get("text", "") if isinstance(value, Mapping) else value
-        for key, value in detail.items()
-    }
-    return "  ".join(f"{key}={value}" for key, value in plain.items() if value)
+def _said(value: Any) -> str:
+    """Write a detail on one line: of a consent its words, of each part of a message its values."""
+    if isinstance(value, list):
+        return ", ".join("/".join(str(one) for one in part.values() if one) for part in value)
+    if isinstance(value, dict):
+        return str(value.get("text", ""))
+    return str(value or "")

@@ -8,14 +8,49 @@ from typing import Any
 
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 
-from config.settings import Smsc
+from config.settings import Settings, Smsc
+from ordering.outbox import CLASSES
 from smpp.esme import EsmeService, bind_request
 from smpp.pdu import UnencodablePdu
+from smpp.retry import OnLost
+from toneline.addresses import client_address
 from toneline.health import Figures
 
 
 class BadSmsc(Exception):
     """An SMSC's settings cannot be used; the sentence says which, why and what to do."""
+
+
+def smscs_of(settings: Settings) -> Sequence[Smsc]:
+    """Return the SMSCs to bind to: those of the settings, or the simulator."""
+    return settings.smsc or (_simulated(settings),)
+
+
+def _simulated(settings: Settings) -> Smsc:
+    simulator = settings.simulator
+    host, port = client_address(simulator.listen)
+    return Smsc(
+        name="simulator",
+        host=host,
+        port=port,
+        system_id=simulator.system_id,
+        password=simulator.password,
+    )
+
+
+def on_lost(smsc: Smsc) -> OnLost:
+    """Return what becomes of a message of each class when its response is lost."""
+    lost = smsc.on_lost_response
+    return {"answer": lost.answer, "order": lost.order, "offer": lost.offer}
+
+
+def resent(smscs: Sequence[Smsc]) -> tuple[str, ...]:
+    """Return the classes that are sent again when a host dies that held them.
+
+    Of its messages nobody knows which SMSC may have them: each must allow it.
+    """
+    choices = [on_lost(smsc) for smsc in smscs]
+    return tuple(one for one in CLASSES if all(lost[one] == "resend" for lost in choices))
 
 
 def check(smscs: Sequence[Smsc]) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from ordering import delivery, outbox, receipts
-from ordering.delivery import Claim, Part
+from ordering import outbox, outcomes, receipts
+from ordering.claims import Claim
+from ordering.claims import claim as claim_outbox
+from ordering.outcomes import Part
 from store.database import LocalDatabase
 from store.schema import outbox as table
 from tests.fakes.messages import NOON, POLICY
@@ -28,16 +30,16 @@ def put(database: LocalDatabase, *messages: outbox.Message, now: datetime = NOON
         database.run_now(outbox.put, message, now)
 
 
-def claims(
+def claimed(
     database: LocalDatabase, room: int = 10, now: datetime = NOON, claimant: str = "host/1"
 ) -> tuple[Claim, ...]:
-    return database.run_now(delivery.claim, claimant, room, POLICY, now).claims
+    return database.run_now(claim_outbox, claimant, room, POLICY, now).claims
 
 
 def claim(
     database: LocalDatabase, room: int = 10, now: datetime = NOON, claimant: str = "host/1"
 ) -> list[str]:
-    return [one.message.mt_id for one in claims(database, room, now, claimant)]
+    return [one.message.mt_id for one in claimed(database, room, now, claimant)]
 
 
 def settle(
@@ -48,13 +50,13 @@ def settle(
     claimant: str = "host/1",
     **more: Any,
 ) -> None:
-    outcome = delivery.Outcome(mt_id, claimant, word, at, **more)
-    database.run_now(delivery.settle, outcome)
+    outcome = outcomes.Outcome(mt_id, claimant, word, at, **more)
+    database.run_now(outcomes.settle, outcome)
 
 
 def send(database: LocalDatabase, *message_ids: str, mt_id: str = "m1") -> None:
     parts = tuple(Part(number, "smsc", one) for number, one in enumerate(message_ids, start=1))
-    database.run_now(delivery.sent, mt_id, parts, NOON)
+    database.run_now(outcomes.sent, mt_id, parts, NOON)
 
 
 def report(database: LocalDatabase, message_id: str, word: str, at: datetime = NOON) -> str | None:

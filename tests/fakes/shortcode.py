@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 
 from catalog.snapshot import Snapshot
 from catalog.tones import Tone, put_tones
-from ordering import contact, delivery, orders
+from ordering import contact, orders, outcomes
 from ordering import outbox as outgoing
 from ordering.provisioning import LocalOperator, NoQuote, Operator
 from ordering.texts import Texts
@@ -169,7 +169,7 @@ class ShortCode:
     def send_offer(self) -> None:
         """Let an offer have been sent just now."""
         self.database.run_now(outgoing.put, an_offer(), self.now)
-        self.database.run_now(delivery.sent, "o1", (), self.now)
+        self.database.run_now(outcomes.sent, "o1", (), self.now)
 
     def opted_out(self) -> bool:
         """Say whether no offers may be sent (and let it be so)."""

@@ -3,7 +3,8 @@
 Written from the specification alone and without regard to speed. A C-octet string ends with a NUL
 within its size (section 3.1); an optional parameter is a tag, a length and as many octets
 (3.2.4.1), whether it is known or not (3.3); command_length counts the header (5.1.1); sm_length is
-254 at most (5.2.21); a response's body may be missing (4.4.2).
+254 at most (5.2.21); a response's body may be missing (4.4.2). In a message, the optional
+parameters by which it is understood have the sizes of 5.3.2.
 """
 
 from __future__ import annotations
@@ -40,6 +41,10 @@ _BODIES: dict[int, tuple[tuple[str, int], ...]] = {
     0x8000_0002: (("system_id", 16),), 0x8000_0009: (("system_id", 16),),
     0x06: (), 0x15: (), 0x8000_0000: (), 0x8000_0006: (), 0x8000_0015: (),
 }  # fmt: skip
+_MESSAGES = frozenset({0x04, 0x05, 0x103})
+# Tag, fewest and most octets: receipted_message_id, sar_msg_ref_num, sar_total_segments,
+# sar_segment_seqnum, network_error_code, message_state (5.3.2.12, .22, .23, .24, .31, .35).
+_SIZES = {0x1E: (1, 65), 0x20C: (2, 2), 0x20E: (1, 1), 0x20F: (1, 1), 0x423: (3, 3), 0x427: (1, 1)}
 _WITHOUT_TLVS = frozenset({0x06, 0x0B, 0x15, 0x8000_0000, 0x8000_0006, 0x8000_0015})
 
 
@@ -97,6 +102,8 @@ def read(octets: bytes) -> dict[str, Any]:
             found[name] = _text(source)
     if command_id not in _WITHOUT_TLVS:
         found["tlvs"] = _tlvs(source)
+        if command_id in _MESSAGES:
+            _check_sizes(found["tlvs"])
     if source.left:
         raise Refused
     return found
@@ -115,3 +122,10 @@ def _tlvs(source: _Octets) -> tuple[tuple[int, bytes], ...]:
         tag, length = source.number(2), source.number(2)
         found.append((tag, source.take(length)))
     return tuple(found)
+
+
+def _check_sizes(tlvs: tuple[tuple[int, bytes], ...]) -> None:
+    for tag, value in tlvs:
+        fewest, most = _SIZES.get(tag, (0, 0xFFFF))
+        if not fewest <= len(value) <= most:
+            raise Refused

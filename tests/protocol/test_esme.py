@@ -134,6 +134,28 @@ def test_each_part_of_a_long_message_comes_in_with_its_place(way: str, parts: in
     with_house(test)
 
 
+def test_an_integrator_chooses_which_parts_come_and_in_what_order() -> None:
+    async def test(house: House) -> None:
+        words = "查询茉莉花" * 30
+        _, body = await house.mo(words, only=[3, 1])
+        messages = [await house.application.mos.get() for _ in range(2)]
+        assert [message.part and message.part.number for message in messages] == [3, 1]
+        assert (body["parts"], body["status"]) == (2, 0)
+
+    with_house(test)
+
+
+def test_a_telephone_s_octets_come_in_as_they_are() -> None:
+    async def test(house: House) -> None:
+        code, _ = await house.http(
+            "POST", "/mo", {"from": NUMBER, "to": LINE, "octets": "1b28ff00", "data_coding": 0x11}
+        )
+        message = await house.application.mos.get()
+        assert (code, message.raw, message.data_coding) == (202, b"\x1b(\xff\0", 0x11)
+
+    with_house(test)
+
+
 @pytest.mark.parametrize(("coding", "words"), [(0, "Y1029€"), (3, "é"), (8, "是"), (15, "订购")])
 def test_each_coding_of_a_phone_is_read(coding: int, words: str) -> None:
     async def test(house: House) -> None:

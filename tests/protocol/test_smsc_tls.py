@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from twisted.internet import ssl
 from twisted.internet.endpoints import SSL4ServerEndpoint
 
 from config.settings import Smsc
+from tests.certificate import self_signed
 from tests.protocol.smsc_house import House, mt, settings, turn
 from tests.reactor import reactor, run_in_reactor
 from toneline.smscs import BadSmsc, check, endpoint_of
@@ -22,31 +18,10 @@ from toneline.smscs import BadSmsc, check, endpoint_of
 
 def certificate(folder: Path, address: str) -> tuple[Path, ssl.CertificateOptions]:
     """Write a self-signed certificate for an address; return its file and the server's options."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "smsc")])
-    now = datetime.now(UTC)
-    alternative = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address(address))])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(alternative, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = made.public_bytes(serialization.Encoding.PEM)
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
+    pem = self_signed(folder / "server.pem", address).read_bytes()
     file = folder / "ca.pem"
-    file.write_bytes(b"The SMSC's own authority\n" + pem)
-    return file, ssl.PrivateCertificate.loadPEM(private + pem).options()
+    file.write_bytes(b"The SMSC's own authority\n" + pem[pem.index(b"-----BEGIN CERTIFICATE") :])
+    return file, ssl.PrivateCertificate.loadPEM(pem).options()
 
 
 def smsc(**changes: Any) -> Smsc:

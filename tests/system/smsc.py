@@ -36,11 +36,16 @@ class SmscFailed(Exception):
 class SmscProcess:
     """A context manager around one SMSC; what it prints is below ``folder``."""
 
-    def __init__(self, kind: Kind, folder: Path) -> None:
+    def __init__(
+        self, kind: Kind, folder: Path, name: str = "", *, pem: Path | None = None
+    ) -> None:
+        """With ``pem`` (certificate and key) it speaks TLS, and is its own authority."""
         self.kind = kind
+        self.name = name or kind
         self.port, self._http = free_port(), free_port()
-        self._log = folder / f"{kind}.log"
+        self._log = folder / f"{self.name}.log"
         self._folder = folder
+        self._pem = pem
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> SmscProcess:
@@ -79,10 +84,17 @@ class SmscProcess:
 
     def settings(self, **more: object) -> dict[str, object]:
         """The `[[smsc]]` of a line that binds to it."""
+        tls = {} if self._pem is None else {"tls": True, "tls_ca": str(self._pem)}
         return {
-            "name": self.kind, "host": "127.0.0.1", "port": self.port,
-            "system_id": "toneline", "password": PASSWORD, **more,
+            "name": self.name, "host": "127.0.0.1", "port": self.port,
+            "system_id": "toneline", "password": PASSWORD, **tls, **more,
         }  # fmt: skip
+
+    def kill(self) -> None:
+        """End it without a word, as a machine that loses its power."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
 
     def log(self) -> str:
         """Everything it printed so far."""
@@ -104,9 +116,9 @@ class SmscProcess:
         """Do something at once to all who are bound."""
         self._ask("/rules", {"on": "now", "do": do, **more})
 
-    def mo(self, number: str, text: str) -> None:
-        """Put a subscriber's message in."""
-        self._ask("/mo", {"from": number, "to": "12530019", "text": text})
+    def mo(self, number: str, text: str, **more: object) -> None:
+        """Put a subscriber's message in; ``more`` as of `POST /mo`."""
+        self._ask("/mo", {"from": number, "to": "12530019", "text": text, **more})
 
     def mts(self, since: int = 0) -> list[dict[str, Any]]:
         """The messages submitted after the ``since``-th."""
@@ -133,12 +145,14 @@ class SmscProcess:
 
     def _command(self) -> list[str]:
         ports = [str(self.port), str(self._http)]
+        pem = [] if self._pem is None else [str(self._pem)]
         if self.kind == "node":
-            return [require_program("node", "nodejs"), str(SERVER / "server.js"), *ports]
-        config = self._folder / "smsc.toml"
+            return [require_program("node", "nodejs"), str(SERVER / "server.js"), *ports, *pem]
+        config = self._folder / f"{self.name}.toml"
         config.write_text(f'[simulator]\nsystem_id = "toneline"\npassword = "{PASSWORD}"\n')
         program = [sys.executable, "-m", "toneline", "smsc"]
-        return [*program, "--listen", ports[0], "--http", ports[1], "--config", str(config)]
+        listen = ["--listen", ports[0], "--http", ports[1], "--config", str(config)]
+        return [*program, *listen, *(["--tls", *pem] if pem else [])]
 
 
 def _environment(kind: Kind) -> dict[str, str]:

@@ -25,7 +25,6 @@ BINDS = 2
 WINDOW = 10
 MO_ID_TLV = 0x1400
 PATIENCE_S = 240.0
-"""A dead host's messages are taken back after half a minute, its orders after one."""
 
 BAD_NIGHT: tuple[dict[str, object], ...] = (
     {"on": "submit", "do": "refuse", "status": "RTHROTTLED", "every": 400},

@@ -1,318 +1,210 @@
-"""A line and an SMSC that has a bad night: nothing is lost, nothing doubled beyond its class.
+"""A line and SMSCs that have bad nights: nothing is lost, nothing doubled beyond its class.
 
 Each fault is played by our simulator and by an SMSC on node-smpp. In each, subscribers ask for a
 tone, confirm it, and are to have one question, one order and one notice, each message once, but
 for those whose response the SMSC kept to itself: these may come twice, as `on_lost_response` says.
+
+One line is bound to all these SMSCs, and they have their nights at the same time: mostly one waits.
 """
 
 from __future__ import annotations
 
-import sqlite3
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import count
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from tests.certificate import self_signed
 from tests.system.line import Line, Settings
-from tests.system.smsc import KINDS, SmscProcess
+from tests.system.night_field import QUESTION, Field, Tally
+from tests.system.nights import LINKS, NIGHTS, Night, Scene, shared_out
+from tests.system.smsc import KINDS, Kind, SmscProcess
 
-BINDS = 2
-WINDOW = 10
-CROWD = 6
-PATIENCE_S = 90.0
-SETTLED = {"sent", "delivered", "unknown", "failed", "dropped"}
-LINK: dict[str, object] = {
-    "binds": BINDS,
-    "window": WINDOW,
-    "response_timeout_s": 2,
-    "enquire_link_s": 2,
-    "mo_id_tlv": 0x1400,
+OVER_ALL_S = 600.0
+IN_PARTS = "。" * 65 + "1029" + "。" * 20
+"""A text whose code is cut in two by the end of its first part."""
+ALPHABETS: Mapping[str, list[tuple[int, bytes, str]]] = {
+    "udh8": [
+        (0, b"\x1b(1029\x1b)", "{1029}"),
+        (3, "«1029»".encode("latin-1"), "«1029»"),
+        (8, "🎵１０２９🎵".encode("utf-16-be"), "🎵１０２９🎵"),
+        (15, "订购1029".encode("gb18030"), "订购1029"),
+    ],
+    "sar": [(0, "«1029»".encode("latin-1"), "«1029»")],
+    "payload": [(0, "订购1029".encode("gb18030"), "订购1029")],
 }
-QUESTION, NOTICE = "回Y1029", "已订购"
-"""Words by which the messages are known."""
-
-Rule = dict[str, object]
+"""By link: data_coding, what a telephone sends, and what it says."""
 
 
-@dataclass(frozen=True)
-class Night:
-    """What goes wrong, and how many messages may come twice by it."""
-
-    name: str
-    rules: Sequence[Rule] = ()
-    smsc: dict[str, object] = field(default_factory=dict)
-    receipt: dict[str, object] = field(default_factory=dict)
-    doubled: int = 0
+def order(field: Field, night: Night) -> str:
+    tally = field.order_all(field.crowd())
+    _check(tally, field, night)
+    if night.ends:
+        field.wait_until_ended(tally.numbers, night.ends)
+    return f"{tally} of {night.doubled} allowed"
 
 
-def submit(do: str, **more: object) -> Rule:
-    return {"on": "submit", "do": do, **more}
+def _check(tally: Tally, field: Field, night: Night) -> None:
+    assert tally.lost == 0, tally
+    assert tally.doubled <= tally.parts_doubled <= night.doubled, tally
+    assert tally.orders == Counter(dict.fromkeys(tally.numbers, 1)), tally
+    assert tally.ways == {field.link.name}
 
 
-def deliver(do: str, **more: object) -> Rule:
-    return {"on": "deliver", "do": do, **more}
+def rebind(field: Field, night: Night) -> str:
+    """The connections are lost, and the binds that follow go wrong."""
+    field.smsc.now("drop")
+    field.line.wait_for(
+        lambda: not field.smsc.state()["binds"],
+        f"the connections are lost: {field.smsc.state()}",
+    )
+    return order(field, night)
 
 
-NIGHTS = (
-    Night("nothing goes wrong"),
-    # What goes out.
-    Night("throttled", [submit("refuse", status="RTHROTTLED", every=5, times=3)]),
-    Night("a rate", smsc={"tps": 8}),
-    Night("queue full", [submit("refuse", status="RMSGQFUL", every=5, times=3)]),
-    Night("a full queue", smsc={"queue": 4}),
-    Night("a system error", [submit("refuse", status="RSYSERR", every=5, times=3)]),
-    Night(
-        "dropped before acceptance", [submit("drop_before", every=7, times=2)], doubled=2 * WINDOW
-    ),
-    Night("dropped after acceptance", [submit("drop_after", every=7, times=2)], doubled=2 * WINDOW),
-    Night("responses lost", [submit("lose", every=7, times=2)], doubled=2),
-    Night("requests lost", [submit("ignore", every=7, times=2)]),
-    Night("responses repeated", [submit("repeat", every=2, delay_s=0.1)]),
-    Night("responses late", [submit("delay", every=7, times=2, delay_s=3)], doubled=2),
-    Night("responses overtaken", [submit("reorder", every=2, count=2)]),
-    *(
-        Night(
-            f"responses malformed, {kind}",
-            [submit("malformed", kind=kind, every=7, times=2)],
-            doubled=2 * WINDOW,
-        )
-        for kind in ("length", "tlv")
-    ),
-    Night("unbinds of its own", [submit("unbind", every=7, times=2)], doubled=2 * WINDOW),
-    Night("a stall", [submit("stall", after=5, times=1)]),
-    Night("slow", smsc={"response_delay_s": 0.3}),
-    # What comes in.
-    Night("messages twice", [deliver("repeat", every=2)]),
-    Night("messages again, their answer lost", [deliver("lose", every=2, delay_s=0.3)]),
-    Night("dropped with a message", [deliver("drop_before", every=4, times=2)], doubled=2 * WINDOW),
-    Night("dropped at its answer", [deliver("drop_after", every=4, times=2)], doubled=2 * WINDOW),
-    Night("messages overtaken", [deliver("reorder", every=3)]),
-    Night("messages late", [deliver("delay", every=2, delay_s=0.5)]),
-    *(
-        Night(
-            f"messages malformed, {kind}",
-            [deliver("malformed", kind=kind, every=4, times=2)],
-            smsc={"deliver_timeout_s": 1},
-            doubled=2 * WINDOW,
-        )
-        for kind in ("length", "tlv")
-    ),
-    # The link.
-    Night("its own enquire_link", smsc={"enquire_link_s": 0.5}),
-    Night("enquire_link unanswered", [{"on": "enquire_link", "do": "ignore", "times": 1}]),
-    # Receipts.
-    Night("receipts by TLV", receipt={"by": "tlv"}),
-    Night("receipts by text", receipt={"by": "text"}),
-    Night("receipts with padded ids", receipt={"by": "text", "message_id": "padded"}),
-    Night("receipts with upper ids", receipt={"by": "text", "message_id": "upper"}),
-    Night("receipts before the response", receipt={"before_response": True}),
-    Night("receipts with intermediate ones", receipt={"intermediate": ["ENROUTE", "ACCEPTD"]}),
-    Night(
-        "receipts out of order",
-        receipt={"intermediate": ["ENROUTE"], "final_first": True, "jitter_s": 1},
-    ),
-    Night("receipts again and again", receipt={"copies": 3}),
-    Night("receipts over another bind", receipt={"bind": "other"}),
-)
+def offer(field: Field, night: Night) -> str:
+    """An offer whose response is lost is not sent again."""
+    (number,) = field.crowd(1)
+    since = int(field.smsc.state()["last"])
+    field.smsc.play({"on": "submit", "do": "lose", "destination": number})
+    field.line.command("phone", "125300191029", "--from", number)
+    field.line.wait_for(
+        lambda: bool(field.states([number])) and not field.is_under_way([number]),
+        f"the offer's fate is decided, {night.name}",
+        60,
+    )
+    assert field.states([number]) == {"failed": 1}
+    assert [mt["destination"] for mt in field.smsc.mts(since)] == [number]
+    return "sent once"
 
 
-@dataclass
-class Tally:
-    """What was counted of one night; `parts_doubled` are submit_sm accepted beyond those needed."""
-
-    mos: int
-    lost: int
-    doubled: int
-    parts_doubled: int
-    orders: Counter[str]
-
-
-class Field:
-    """A line bound to an SMSC, and the subscribers who text it."""
-
-    def __init__(self, line: Line, smsc: SmscProcess) -> None:
-        self.line = line
-        self.smsc = smsc
-        self._numbers = map("8613905{:06d}".format, count(260001))
-        self._database = line.folder / "var" / "toneline.db"
-
-    def crowd(self, size: int = CROWD) -> list[str]:
-        return [next(self._numbers) for _ in range(size)]
-
-    def order_all(self, numbers: Sequence[str]) -> Tally:
-        """Everybody asks and, when all have their question, confirms; count what came of it."""
-        before = self.smsc.state()
-        since, accepted = int(before["last"]), int(before["counts"].get("accepted", 0))
-        answered = int(before["counts"].get("mo_answered", 0))
-        for number in numbers:
-            self.smsc.mo(number, "1029")
-        self.wait_until_all_have(numbers, QUESTION, since)
-        # A message that comes again after another of his is a message of its own.
-        self.wait_until_answered(answered + len(numbers))
-        for number in numbers:
-            self.smsc.mo(number, "Y1029")
-        self.wait_until_all_have(numbers, NOTICE, since)
-        self.wait_until_answered(answered + 2 * len(numbers))
-        self.wait_until_settled(numbers)
-        got = self.got(since)
-        expected = [(number, words) for number in numbers for words in (QUESTION, NOTICE)]
-        needed = len(numbers) * sum(self.parts(since, words) for words in (QUESTION, NOTICE))
-        return Tally(
-            mos=2 * len(numbers),
-            lost=sum(not got[one] for one in expected),
-            doubled=sum(max(0, got[one] - 1) for one in expected),
-            parts_doubled=int(self.smsc.state()["counts"]["accepted"]) - accepted - needed,
-            orders=self.orders(numbers),
-        )
-
-    def parts(self, since: int, words: str) -> int:
-        """Of how many parts such a message is."""
-        return min(int(mt["parts"]) for mt in self.smsc.mts(since) if words in mt["text"])
-
-    def got(self, since: int) -> Counter[tuple[str, str]]:
-        """How often each number was sent which message."""
-        return Counter(
-            (mt["destination"], words)
-            for mt in self.smsc.mts(since)
-            for words in (QUESTION, NOTICE)
-            if words in mt["text"]
-        )
-
-    def wait_until_all_have(self, numbers: Sequence[str], words: str, since: int) -> None:
-        self.line.wait_for(
-            lambda: all(self.got(since)[number, words] for number in numbers),
-            f"every number has a message with {words}: {self.smsc.state()}",
-            PATIENCE_S,
-        )
-
-    def wait_until_answered(self, mos: int) -> None:
-        """So many messages of subscribers have been answered since the SMSC began."""
-        self.line.wait_for(
-            lambda: self.smsc.state()["counts"].get("mo_answered", 0) >= mos,
-            f"every message is answered: {self.smsc.state()}",
-            PATIENCE_S,
-        )
-
-    def wait_until_settled(self, numbers: Sequence[str]) -> None:
-        """Nothing of theirs waits, or waits for a response, any more."""
-        self.line.wait_for(
-            lambda: not self.is_under_way(numbers),
-            f"the outbox is empty: {self.states(numbers)}",
-            PATIENCE_S,
-        )
-
-    def is_under_way(self, numbers: Sequence[str]) -> bool:
-        return not set(self.states(numbers)) <= SETTLED
-
-    def wait_until_bound(self) -> None:
-        self.line.wait_for(
-            lambda: len(self.smsc.state()["binds"]) == BINDS, "the line has bound", 60
-        )
-
-    def orders(self, numbers: Sequence[str]) -> Counter[str]:
-        return self._column("SELECT msisdn FROM orders WHERE msisdn BETWEEN ? AND ?", numbers)
-
-    def states(self, numbers: Sequence[str]) -> Counter[str]:
-        """What became of the messages to these numbers, which follow one another."""
-        return self._column("SELECT state FROM outbox WHERE msisdn BETWEEN ? AND ?", numbers)
-
-    def _column(self, statement: str, numbers: Sequence[str]) -> Counter[str]:
-        # mode=ro: a reader that could write would leave files of its own in the line's folder.
-        with sqlite3.connect(f"file:{self._database}?mode=ro", uri=True, timeout=20) as database:
-            rows = database.execute(statement, (numbers[0], numbers[-1])).fetchall()
-        return Counter(value for (value,) in rows)
+def parts(field: Field, _night: Night) -> str:
+    """A message's parts make one message, whichever order they come in and however often."""
+    since, way = int(field.smsc.state()["last"]), field.link.name
+    orders = [[1]] if way == "payload" else [[1, 2], [2, 1], [1, 1, 2], [2, 1, 2]]
+    numbers = field.crowd(len(orders))
+    for number, only in zip(numbers, orders, strict=True):
+        field.smsc.mo(number, IN_PARTS, long_messages=way, only=only)
+    return _all_understood(field, numbers, since, IN_PARTS)
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def field_of_play(
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    prepared_sounds: Path,
-) -> Iterator[Field]:
-    folder = tmp_path_factory.mktemp(f"night-{request.param}")
-    with SmscProcess(request.param, folder) as smsc:
+def _all_understood(field: Field, numbers: list[str], since: int, *texts: str) -> str:
+    field.wait_until_all_have(numbers, QUESTION, since)
+    field.wait_until_settled(numbers)
+    assert field.got(since) == Counter({(number, QUESTION): 1 for number in numbers})
+    assert set(field.texts(numbers)) == set(texts)
+    return f"{len(numbers)} questions"
+
+
+def missing_part(field: Field, _night: Night) -> str:
+    """Without one of its parts a message orders nothing; a refusal counts as far as it came."""
+    asking, refusing = field.crowd(2)
+    since = int(field.smsc.state()["last"])
+    field.smsc.mo(asking, "1029" + "。" * 70, only=[1])
+    field.smsc.mo(refusing, "TDGG" + "。" * 70, only=[1])
+    field.line.wait_for(lambda: len(field.smsc.mts(since)) == 2, "both are answered", 90)
+    answers = {mt["destination"]: mt["text"] for mt in field.smsc.mts(since)}
+    assert QUESTION not in answers[asking]
+    assert answers[refusing] != answers[asking]
+    assert not field.orders([asking, refusing])
+    (refused,) = field.line.trace(refusing, "opt_out")
+    return f"help, and {refused['kind']}"
+
+
+def alphabet(field: Field, _night: Night) -> str:
+    """What telephones write is read in the alphabet that data_coding says, or the SMSC's own."""
+    cases = ALPHABETS[field.link.name]
+    since, numbers = int(field.smsc.state()["last"]), field.crowd(len(cases))
+    for number, (coding, octets, _) in zip(numbers, cases, strict=True):
+        field.smsc.mo(number, "", octets=octets.hex(), data_coding=coding)
+    return _all_understood(field, numbers, since, *(text for _, _, text in cases))
+
+
+SCENES: Mapping[Scene, Callable[[Field, Night], str]] = {
+    "order": order,
+    "offer": offer,
+    "parts": parts,
+    "missing_part": missing_part,
+    "alphabet": alphabet,
+    "rebind": rebind,
+}
+
+
+class Evening:
+    """All nights, those over different links at the same time."""
+
+    def __init__(self, line: Line, fields: list[Field], wanted: set[tuple[Kind, Night]]) -> None:
+        self._line = line
+        self._told: dict[tuple[Kind, str], Future[str]] = {
+            (kind, night.name): Future() for kind, night in wanted
+        }
+        self._is_over = threading.Event()
+        self._fields = fields
+
+    def __enter__(self) -> Evening:
+        shares = shared_out(NIGHTS)
+        self._pool = ThreadPoolExecutor(len(self._fields))
+        for field in self._fields:
+            self._pool.submit(self._play, field, shares[field.link.name])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._pool.shutdown(wait=True)
+
+    def told(self, kind: Kind, night: Night) -> str:
+        """Wait until this night is over; return what was counted, or raise what was wrong."""
+        return self._told[kind, night.name].result(OVER_ALL_S)
+
+    def _play(self, field: Field, nights: list[Night]) -> None:
+        for night in nights:
+            told = self._told.get((field.kind, night.name))
+            if told is None or self._is_over.is_set():
+                continue
+            began = time.monotonic()
+            try:
+                field.begin(self._line, night)
+                counted = SCENES[night.scene](field, night)
+            except BaseException as error:  # noqa: BLE001  it is raised where it is asked for
+                told.set_exception(error)
+            else:
+                took_s = time.monotonic() - began
+                told.set_result(f"{field.link.name}: {counted}, {took_s:.1f} s")
+
+
+@pytest.fixture(scope="module")
+def evening(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, prepared_sounds: Path
+) -> Iterator[Evening]:
+    folder = tmp_path_factory.mktemp("nights")
+    pem = self_signed(folder / "smsc.pem", "127.0.0.1")
+    wanted = {
+        (cast("Kind", item.callspec.params["kind"]), cast("Night", item.callspec.params["night"]))
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and "evening" in item.fixturenames
+    }
+    with ExitStack() as stack:
+        fields = []
+        for number, (kind, link) in enumerate((kind, link) for kind in KINDS for link in LINKS):
+            smsc = SmscProcess(kind, folder, f"{kind}-{link.name}", pem=pem if link.tls else None)
+            fields.append(Field(kind, link, stack.enter_context(smsc), f"1390{number}"))
         settings: Settings = {
-            "smsc": [smsc.settings(**LINK)],
+            "smsc": [field.settings() for field in fields],
             "sms": {"sender_offer": "12530020"},
             "policy": {"offer_hours": ""},
         }
-        with Line(folder / "line", settings, sounds=prepared_sounds) as line:
-            yield Field(line, smsc)
+        line = stack.enter_context(Line(folder / "line", settings, sounds=prepared_sounds))
+        yield stack.enter_context(Evening(line, fields, wanted))
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("night", NIGHTS, ids=lambda night: night.name)
 def test_nothing_is_lost_and_nothing_doubled_beyond_its_class(
-    field_of_play: Field, night: Night
+    evening: Evening, kind: Kind, night: Night
 ) -> None:
-    smsc = field_of_play.smsc
-    smsc.play()
-    field_of_play.wait_until_bound()
-    smsc.play(
-        *night.rules,
-        smsc={"mo_id_tlv": 0x1400, "retry_s": 0.2, **night.smsc},
-        receipt=night.receipt,
-    )
-    numbers = field_of_play.crowd()
-    began = time.monotonic()
-    tally = field_of_play.order_all(numbers)
-    print(
-        f"{smsc.kind}: {night.name}: {tally.mos} MO, lost {tally.lost}, "
-        f"doubled {tally.doubled} messages, {tally.parts_doubled} submit_sm "
-        f"of {night.doubled} allowed, orders {sum(tally.orders.values())}, "
-        f"{time.monotonic() - began:.1f} s"
-    )
-    assert tally.lost == 0
-    assert tally.doubled <= tally.parts_doubled <= night.doubled
-    assert tally.orders == Counter(dict.fromkeys(numbers, 1))
-    if night.receipt:
-        field_of_play.line.wait_for(
-            lambda: set(field_of_play.states(numbers)) == {"delivered"}, "all are delivered", 30
-        )
-
-
-@pytest.mark.parametrize("do", ["drop", "unbind", "stall", "outbind"])
-def test_what_happens_to_the_link_in_between_is_survived(field_of_play: Field, do: str) -> None:
-    smsc = field_of_play.smsc
-    smsc.play()
-    field_of_play.wait_until_bound()
-    smsc.now(do)
-    numbers = field_of_play.crowd(3)
-    tally = field_of_play.order_all(numbers)
-    print(f"{smsc.kind}: {do} now: lost {tally.lost}, doubled {tally.doubled}")
-    assert (tally.lost, tally.doubled) == (0, 0)
-    assert tally.orders == Counter(dict.fromkeys(numbers, 1))
-
-
-def test_refused_and_dropped_binds_are_tried_again(field_of_play: Field) -> None:
-    smsc = field_of_play.smsc
-    smsc.play(
-        {"on": "bind", "do": "refuse", "status": "RALYBND", "times": 1},
-        {"on": "bind", "do": "drop", "times": 1},
-        {"on": "bind", "do": "ignore", "times": 1},
-    )
-    field_of_play.wait_until_bound()
-    smsc.now("drop")
-    field_of_play.line.wait_for(lambda: not smsc.state()["binds"], "the connections are lost")
-    tally = field_of_play.order_all(field_of_play.crowd(2))
-    assert (tally.lost, tally.doubled) == (0, 0)
-
-
-def test_an_offer_whose_response_is_lost_is_not_sent_again(field_of_play: Field) -> None:
-    smsc, line = field_of_play.smsc, field_of_play.line
-    smsc.play()
-    field_of_play.wait_until_bound()
-    (number,) = field_of_play.crowd(1)
-    since = int(smsc.state()["last"])
-    smsc.play(submit("lose", destination=number))
-    line.command("phone", "125300191029", "--from", number)
-    line.wait_for(
-        lambda: bool(field_of_play.states([number])) and not field_of_play.is_under_way([number]),
-        "the offer's fate is decided",
-        60,
-    )
-    assert field_of_play.states([number]) == {"failed": 1}
-    assert [mt["destination"] for mt in smsc.mts(since)] == [number]
+    print(f"{kind}: {night.name}: {evening.told(kind, night)}")

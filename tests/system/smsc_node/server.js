@@ -1,9 +1,10 @@
 // An SMSC to test against that shares no line with Toneline: node-smpp reads and writes the wire.
 //
-// node server.js SMPP_PORT HTTP_PORT. By HTTP it is told what to do and what goes wrong, in the same
+// node server.js SMPP_PORT HTTP_PORT [PEM], with PEM over TLS. By HTTP it is told what to do and what goes wrong, in the same
 // words as Toneline's own simulator: POST /mo, GET /mt, GET /state, POST /script, POST /rules.
 'use strict';
 
+const fs = require('fs');
 const http = require('http');
 const smpp = require('smpp');
 
@@ -57,22 +58,32 @@ function statusOf(rule) {
   return rule.status || STATUS.RTHROTTLED;
 }
 
-function malformed(pdu, kind = 'length') {
-  const octets = pdu.toBuffer();
-  if (kind === 'length') octets.writeUInt32BE(4, 0);
-  else if (kind === 'command') octets.writeUInt32BE(0x777, 4);
-  else if (kind === 'tlv') {
-    const longer = Buffer.concat([octets, Buffer.from([0x14, 0x00, 0x7f, 0xff, 1, 2])]);
-    longer.writeUInt32BE(longer.length, 0);
-    return longer;
-  } else if (kind === 'truncated') {
+const withLength = (octets) => { octets.writeUInt32BE(octets.length, 0); return octets; };
+
+// The kinds of Toneline's own simulator (docs/simulator.md), each made by hand from a right PDU.
+const BREAKS = {
+  length: (octets) => { octets.writeUInt32BE(4, 0); return octets; },
+  huge: (octets) => { octets.writeUInt32BE(0x7fffffff, 0); return octets.subarray(0, 16); },
+  truncated: (octets) => {
     const body = octets.subarray(16);
-    const shorter = Buffer.concat([octets.subarray(0, 16), body.length ? body.subarray(0, body.length >> 1) : Buffer.from([1])]);
-    shorter.writeUInt32BE(shorter.length, 0);
-    return shorter;
-  } else throw new Error(`no such kind: ${kind}`);
-  return octets;
-}
+    return withLength(Buffer.concat([octets.subarray(0, 16), body.length ? body.subarray(0, body.length >> 1) : Buffer.from([1])]));
+  },
+  unterminated: (octets) => withLength(Buffer.concat([octets.subarray(0, 16), Buffer.alloc(200, 'A')])),
+  sm_length: (octets) => {
+    if (octets.readUInt32BE(4) !== 5) return BREAKS.truncated(octets);
+    let at = 16;
+    // service_type, source_addr, destination_addr, both times: each a string, and octets behind it.
+    for (const behind of [2, 2, 3, 0, 4]) at = octets.indexOf(0, at) + 1 + behind;
+    octets[at] = 255;
+    return withLength(octets.subarray(0, Math.min(octets.length, at + 101)));
+  },
+  tlv: (octets) => withLength(Buffer.concat([octets, Buffer.from([0x14, 0x00, 0x7f, 0xff, 1, 2])])),
+  command: (octets) => { octets.writeUInt32BE(0x777, 4); return octets; },
+  sequence: (octets) => { octets.writeUInt32BE(0x7abcdef0, 12); return octets; },
+  garbage: () => Buffer.from(Array.from({ length: 64 }, (_, n) => (n * 151 + 89) & 0xff)),
+};
+
+const malformed = (pdu, kind = 'length') => BREAKS[kind](pdu.toBuffer());
 
 function act(session, rule) {
   if (session.isOver) return;
@@ -196,7 +207,7 @@ function answered(session, pdu) {
   session.unanswered.delete(pdu.sequence_number);
   if (does === 'lose' || does === 'malformed') again(delivery, rule.delay_s);
   else if (AGAIN.has(pdu.command_status)) again(delivery);
-  else if (delivery.isMo) { count('mo_answered'); counts.mo_status = Math.max(counts.mo_status || 0, pdu.command_status); }
+  else if (delivery.isMo && --delivery.mo.open === 0) { count('mo_answered'); counts.mo_status = Math.max(counts.mo_status || 0, pdu.command_status); }
   pump();
 }
 
@@ -233,27 +244,38 @@ function submit(session, pdu) {
 }
 
 function textOf(pdu) {
-  const content = pdu.short_message || {};
+  const content = pdu.message_payload || pdu.short_message || {};
   const text = content.message === undefined ? content : content.message;
   return Buffer.isBuffer(text) ? text.toString('latin1') : String(text);
 }
 
+// Where a part belongs: [how it travels, reference, of how many, which]; null for a whole text.
+function placeOf(pdu) {
+  for (const one of (pdu.short_message || {}).udh || []) {
+    if (one[0] === 0 && one[1] === 3) return ['udh8', one[2], one[3], one[4]];
+    if (one[0] === 8 && one[1] === 4) return ['udh16', one.readUInt16BE(2), one[4], one[5]];
+  }
+  if (pdu.sar_total_segments > 1) return ['sar', pdu.sar_msg_ref_num, pdu.sar_total_segments, pdu.sar_segment_seqnum];
+  return null;
+}
+
 function keep(pdu, text, id) {
-  const element = ((pdu.short_message || {}).udh || []).find((one) => one[0] === 0 && one[1] === 3);
+  const place = placeOf(pdu);
   const mt = { at: new Date().toISOString(), source: pdu.source_addr, destination: pdu.destination_addr };
-  if (!element) {
-    mts.push({ ...mt, n: mts.length + 1, text, parts: 1, message_ids: [id] });
+  if (!place) {
+    mts.push({ ...mt, n: mts.length + 1, text, parts: 1, message_ids: [id], long_messages: pdu.message_payload ? 'payload' : '' });
     return;
   }
-  const key = [pdu.source_addr, pdu.destination_addr, element[2], element[3]].join('/');
+  const [way, reference, total, number] = place;
+  const key = [pdu.source_addr, pdu.destination_addr, reference, total].join('/');
   const there = parts.get(key) || {};
-  there[element[4]] = [...(there[element[4]] || []), { text, id }];
+  there[number] = [...(there[number] || []), { text, id }];
   parts.set(key, there);
-  if (Object.keys(there).length < element[3]) return;
+  if (Object.keys(there).length < total) return;
   const inOrder = Object.keys(there).map(Number).sort((a, b) => a - b).map((n) => there[n].shift());
   if (Object.values(there).every((left) => !left.length)) parts.delete(key);
   else for (const n of Object.keys(there)) if (!there[n].length) delete there[n];
-  mts.push({ ...mt, n: mts.length + 1, text: inOrder.map((one) => one.text).join(''), parts: inOrder.length, message_ids: inOrder.map((one) => one.id) });
+  mts.push({ ...mt, n: mts.length + 1, text: inOrder.map((one) => one.text).join(''), parts: inOrder.length, message_ids: inOrder.map((one) => one.id), long_messages: way });
 }
 
 function report(session, pdu, id) {
@@ -291,7 +313,8 @@ function receiptOf(pdu, id, state, esm, form) {
 
 // ---- connections
 
-const server = smpp.createServer((session) => {
+const pem = process.argv[4] ? fs.readFileSync(process.argv[4]) : null;
+const server = smpp.createServer(pem ? { key: pem, cert: pem } : {}, (session) => {
   session.socket.setNoDelay(true);
   Object.assign(session, { late: [], unanswered: new Map() });
   session.on('error', () => { if (!session.isOver) cut(session); });
@@ -360,11 +383,34 @@ function enquire(session) {
 
 // ---- HTTP
 
+let references = 0;
+
+// The fields of each deliver_sm that a text takes.
+function segments(octets, way) {
+  if (octets.length <= 140) return [{ short_message: octets }];
+  if (way === 'payload') return [{ short_message: '', message_payload: octets }];
+  const reference = ++references & 0xff;
+  const pieces = [];
+  for (let at = 0; at < octets.length; at += 132) pieces.push(octets.subarray(at, at + 132));
+  return pieces.map((piece, n) => {
+    if (way === 'sar') return { short_message: piece, sar_msg_ref_num: reference, sar_total_segments: pieces.length, sar_segment_seqnum: n + 1 };
+    const udh = way === 'udh16' ? [6, 8, 4, 0, reference, pieces.length, n + 1] : [5, 0, 3, reference, pieces.length, n + 1];
+    return { esm_class: 0x40, short_message: Buffer.concat([Buffer.from(udh), piece]) };
+  });
+}
+
 function asked(method, url, body) {
   if (method === 'POST' && url.pathname === '/mo') {
-    const fields = { source_addr: body.from, destination_addr: body.to, source_addr_ton: 1, source_addr_npi: 1, data_coding: 8, short_message: { message: Buffer.from(body.text, 'utf16le').swap16() } };
-    if (profile.mo_id_tlv) fields.mo_id = newId();
-    waiting.push({ fields, isMo: true, destination: body.to, text: body.text });
+    const octets = body.octets === undefined ? Buffer.from(body.text, 'utf16le').swap16() : Buffer.from(body.octets, 'hex');
+    const fields = { source_addr: body.from, destination_addr: body.to, source_addr_ton: 1, source_addr_npi: 1, data_coding: body.octets === undefined ? 8 : body.data_coding || 0 };
+    const all = segments(octets, body.long_messages || 'udh8');
+    const chosen = (body.only || all.map((_, n) => n + 1)).map((n) => all[n - 1]);
+    const mo = { open: chosen.length };
+    const id = newId();
+    chosen.forEach((part, n) => {
+      const own = profile.mo_id_tlv ? { mo_id: chosen.length > 1 ? `${id}.${n}` : id } : {};
+      waiting.push({ fields: { ...fields, ...part, ...own }, mo, isMo: true, destination: body.to, text: body.text || '' });
+    });
     count('mo');
     pump();
     return {};

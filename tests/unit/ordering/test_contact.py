@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, select
 
 from catalog.tones import Prices
-from ordering import contact, delivery, orders, outbox, records
+from ordering import claims, contact, orders, outbox, outcomes, records
 from ordering.contact import ContactPolicy, Offer
 from ordering.provisioning import Quote
 from store.database import LocalDatabase
@@ -26,7 +26,7 @@ def why_not(database: LocalDatabase, message: outbox.Message, now: datetime = NO
 
 def send(database: LocalDatabase, message: outbox.Message, at: datetime) -> None:
     database.run_now(outbox.put, message, at)
-    database.run_now(delivery.sent, message.mt_id, (), at)
+    database.run_now(outcomes.sent, message.mt_id, (), at)
 
 
 def order(database: LocalDatabase, code: str, at: datetime) -> None:
@@ -113,7 +113,7 @@ def had_one_today(database: LocalDatabase) -> None:
 
 def another_is_just_being_sent(database: LocalDatabase) -> None:
     database.run_now(outbox.put, an_offer("earlier", tone_code="1041"), NOON)
-    database.run_now(delivery.claim, "host/1", 1, POLICY, NOON)
+    database.run_now(claims.claim, "host/1", 1, POLICY, NOON)
 
 
 def had_the_same_a_week_ago(database: LocalDatabase) -> None:
@@ -138,7 +138,7 @@ def test_an_offer_is_not_sent_to_who(
     happened(database)
     assert why_not(database, an_offer()) == reason
     database.run_now(outbox.put, an_offer(), NOON)
-    database.run_now(delivery.claim, "host/2", 5, POLICY, NOON)
+    database.run_now(claims.claim, "host/2", 5, POLICY, NOON)
     assert waiting(database)["o1"] == ("dropped", reason)
     assert why_not(database, an_offer(msisdn="8613905250002")) is None
 
@@ -247,8 +247,8 @@ def test_an_offer_of_which_nobody_knows_whether_it_was_sent_counts(
     database: LocalDatabase,
 ) -> None:
     database.run_now(outbox.put, a_campaign_offer("earlier"), NOON)
-    database.run_now(delivery.claim, "dead", 1, POLICY, NOON)
-    database.run_now(delivery.release_stale, NOON + timedelta(minutes=1), ())
+    database.run_now(claims.claim, "dead", 1, POLICY, NOON)
+    database.run_now(claims.release_stale, NOON + timedelta(minutes=1), ())
     assert refused(database, a_campaign_offer()) == "offers_per_day"
 
 
@@ -271,9 +271,9 @@ def test_a_dry_run_decides_and_sends_nothing(database: LocalDatabase) -> None:
 def test_two_offers_of_a_number_never_leave_together(database: LocalDatabase) -> None:
     for name in ("p1", "p2"):
         database.run_now(outbox.put, a_campaign_offer(name), NOON)
-    first = database.run_now(delivery.claim, "host/1", 5, POLICY, NOON)
+    first = database.run_now(claims.claim, "host/1", 5, POLICY, NOON)
     assert [claim.message.mt_id for claim in first.claims] == ["p1"]
-    database.run_now(delivery.claim, "host/2", 5, POLICY, NOON)
+    database.run_now(claims.claim, "host/2", 5, POLICY, NOON)
     assert waiting(database)["p2"] == ("dropped", "offers_per_day")
 
 
@@ -282,12 +282,12 @@ def test_only_one_host_at_a_time_decides_about_a_number(database: LocalDatabase)
     for name in ("p1", "p2"):
         database.run_now(outbox.put, a_campaign_offer(name), NOON)
     with database.engine.connect() as other, other.begin():
-        taken = delivery.claim(other, "other/1", 1, POLICY, NOON)
+        taken = claims.claim(other, "other/1", 1, POLICY, NOON)
         assert [claim.message.mt_id for claim in taken.claims] == ["p1"]
-        here = database.run_now(delivery.claim, "here/1", 5, POLICY, NOON)
+        here = database.run_now(claims.claim, "here/1", 5, POLICY, NOON)
         assert here.claims == ()
     assert waiting(database)["p2"] == ("due", None)
-    database.run_now(delivery.claim, "here/2", 5, POLICY, NOON)
+    database.run_now(claims.claim, "here/2", 5, POLICY, NOON)
     assert waiting(database)["p2"] == ("dropped", "offers_per_day")
 
 
@@ -325,9 +325,9 @@ def test_further_calls_put_the_offer_off(database: LocalDatabase) -> None:
         database.run_now(records.call_ended, a_call(f"c{minutes}", ended_at=later), None)
     due = end + timedelta(minutes=3, seconds=45)
     too_early = due - timedelta(seconds=1)
-    claimed = database.run_now(delivery.claim, "host/1", 1, POLICY, too_early)
+    claimed = database.run_now(claims.claim, "host/1", 1, POLICY, too_early)
     assert claimed.claims == ()
-    claimed = database.run_now(delivery.claim, "host/2", 1, POLICY, due)
+    claimed = database.run_now(claims.claim, "host/2", 1, POLICY, due)
     assert [claim.message.expires_at for claim in claimed.claims] == [due + life]
 
 

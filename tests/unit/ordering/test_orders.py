@@ -153,6 +153,16 @@ def test_a_claimed_order_is_left_alone_until_its_lease_ends(database: LocalDatab
     assert len(database.run_now(orders.claim_due, "two", 10, NOON + 2 * MINUTE, 60.0)) == 1
 
 
+def test_an_order_held_by_a_host_that_is_known_to_be_dead_is_free_at_once(
+    database: LocalDatabase,
+) -> None:
+    place(database, a_request())
+    database.run_now(orders.claim_due, "one", 10, NOON, 60.0)
+    assert database.run_now(orders.release_held, ("two", "on")) == 0
+    assert database.run_now(orders.release_held, ("two", "one")) == 1
+    assert len(database.run_now(orders.claim_due, "two", 10, NOON, 60.0)) == 1
+
+
 def test_the_last_order_is_undone_within_its_time_and_never_charged(
     database: LocalDatabase,
 ) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event, text
 
-from ordering import delivery, outbox
+from ordering import claims, outbox
 from store.database import LocalDatabase
 from tests.fakes.messages import NOON, POLICY, a_message, an_offer
-from tests.fakes.outbox import claim, claims, put, settle, state
+from tests.fakes.outbox import claim, claimed, put, settle, state
 
 LONG = "歌" * 71
 LATER = NOON + timedelta(minutes=1)
@@ -41,7 +41,7 @@ def test_what_is_claimed_is_not_dropped_any_more(database: LocalDatabase) -> Non
 
 
 def references(database: LocalDatabase) -> dict[str, int]:
-    return {one.message.mt_id: one.reference for one in claims(database)}
+    return {one.message.mt_id: one.reference for one in claimed(database)}
 
 
 def test_long_texts_to_one_number_have_different_references(database: LocalDatabase) -> None:
@@ -64,9 +64,9 @@ def test_a_reference_begins_again_after_the_last_there_is(database: LocalDatabas
 
 def test_a_message_keeps_its_reference_when_it_is_sent_again(database: LocalDatabase) -> None:
     put(database, a_message(text=LONG))
-    (first,) = claims(database)
+    (first,) = claimed(database)
     settle(database, "later", again_at=NOON, of=2)
-    (second,) = claims(database, claimant="host/2")
+    (second,) = claimed(database, claimant="host/2")
     assert first.reference == second.reference
 
 
@@ -150,11 +150,11 @@ def plans(database: LocalDatabase, work: Callable[[Connection], object]) -> Iter
 
 
 def claiming(connection: Connection) -> None:
-    assert delivery.claim(connection, "host/1", 1, POLICY, NOON).claims
+    assert claims.claim(connection, "host/1", 1, POLICY, NOON).claims
 
 
 def releasing(connection: Connection) -> None:
-    assert delivery.release_stale(connection, NOON, ()) == 0
+    assert claims.release_stale(connection, NOON, ()) == 0
 
 
 @pytest.mark.parametrize("work", [claiming, releasing])

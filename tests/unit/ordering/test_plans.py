@@ -16,9 +16,10 @@ MODULES = (
     "ordering.callbacks",
     "ordering.consent",
     "ordering.contact",
-    "ordering.delivery",
+    "ordering.claims",
     "ordering.orders",
     "ordering.outbox",
+    "ordering.outcomes",
     "ordering.receipts",
     "ordering.records",
     "ordering.subscribers",
@@ -76,7 +77,7 @@ def test_it_reads_no_whole_table(connection: Connection, name: str) -> None:
     assert [step for step in steps if step.startswith("SCAN") and step not in SMALL] == []
 
 
-@pytest.mark.parametrize("name", ["ordering.delivery._CANDIDATES", "ordering.orders._DUE"])
+@pytest.mark.parametrize("name", ["ordering.claims._CANDIDATES", "ordering.orders._DUE"])
 def test_what_is_due_is_found_in_its_order(connection: Connection, name: str) -> None:
     found = "; ".join(plan(connection, name))
     assert "ix_" in found

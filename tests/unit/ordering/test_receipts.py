@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, delete, select
 
-from ordering import delivery, receipts
-from ordering.delivery import Part
+from ordering import claims, receipts
+from ordering.outcomes import Part
 from store.database import LocalDatabase
 from store.schema import outbox as table
 from store.schema import outbox_part, receipt
@@ -195,4 +195,4 @@ def test_parts_are_kept_in_one_row_each(database: LocalDatabase) -> None:
         return [(row.part, row.smsc, row.message_id) for row in rows]
 
     assert database.run_now(kept) == [(1, "smsc", "7"), (2, "smsc", "8")]
-    assert database.run_now(delivery.release_stale, LATER, ()) == 0
+    assert database.run_now(claims.release_stale, LATER, ()) == 0

@@ -6,11 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, select
 
-from ordering import contact, orders, records
+from ordering import contact, orders, receipts, records
 from ordering.outbox import Message
+from ordering.outcomes import Part
 from ordering.records import CallEnded, CallStarted, Preview
 from store.database import LocalDatabase
 from store.schema import call, outbox, preview
+from tests.fakes.messages import a_message
+from tests.fakes.outbox import claim, put, settle
 from tests.unit.ordering.test_orders import LIMITS, NOON, NUMBER, a_notice, a_request
 
 STARTED = CallStarted("c1", NUMBER, "125300191029", "yangzhou", NOON)
@@ -75,13 +78,37 @@ def test_the_end_of_a_call_plans_its_hangup_sms_in_the_same_transaction(
     database: LocalDatabase,
 ) -> None:
     due_at = ENDED.ended_at + timedelta(seconds=45)
-    message = Message(
+    offer = Message(
         "m1", NUMBER, "12530019", "您刚才试听了", "offer", "hangup_sms",
         due_at, due_at + timedelta(minutes=15), tone_code="1029", call_id="c1",
     )  # fmt: skip
-    database.run_now(records.call_ended, ENDED, contact.Offer(message, None))
+    database.run_now(records.call_ended, ENDED, contact.Offer(offer, None))
     (mt,) = [one for one in database.run_now(records.trace, NUMBER) if one.kind == "mt"]
     assert (mt.detail["purpose"], mt.detail["state"], mt.call_id) == ("hangup_sms", "due", "c1")
+
+
+def test_a_message_is_traced_with_its_attempts_its_smsc_and_each_part(
+    database: LocalDatabase,
+) -> None:
+    put(database, a_message())
+    claim(database)
+    first = Part(1, "north", "0a")
+    settle(database, "later", parts=(first,), of=2, reason="RTHROTTLED", again_at=NOON)
+    (half,) = database.run_now(records.trace, NUMBER)
+    assert (half.detail["smsc"], half.detail["attempts"]) == ("north", 1)
+    assert [part["message_id"] for part in half.detail["parts"]] == ["0a"]
+    claim(database, claimant="host/2")
+    second = Part(2, "north", "0b")
+    settle(database, "sent", parts=(second,), of=2, attempts=2, claimant="host/2")
+    database.run_now(receipts.report, receipts.Report("north", "0b", "DELIVRD", "000", NOON))
+    whole = next(one for one in database.run_now(records.trace, NUMBER) if one.kind == "mt")
+    assert (whole.detail["state"], whole.detail["attempts"]) == ("sent", 2)
+    assert whole.detail["parts"] == [
+        {"part": 1, "smsc": "north", "message_id": "0a",
+         "submitted_at": NOON.isoformat(), "receipt": None},
+        {"part": 2, "smsc": "north", "message_id": "0b",
+         "submitted_at": NOON.isoformat(), "receipt": "DELIVRD"},
+    ]  # fmt: skip
 
 
 def test_an_order_its_consent_charge_and_notice_are_in_the_trace(database: LocalDatabase) -> None:

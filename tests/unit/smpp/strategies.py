@@ -31,8 +31,18 @@ status = st.integers(0, 0xFFFF_FFFF)
 modes = st.sampled_from(["transceiver", "receiver", "transmitter"])
 
 # Known tags, vendors' tags and repeats are all as likely.
-tags = st.one_of(st.sampled_from([0x0424, 0x020C, 0x001E, 0x1400]), st.integers(0, 0xFFFF))
-tlvs = st.lists(st.tuples(tags, st.binary(max_size=40)), max_size=4).map(tuple)
+SIZES = {0x001E: (1, 65), 0x020C: (2, 2), 0x020E: (1, 1), 0x020F: (1, 1), 0x0423: (3, 3),
+         0x0427: (1, 1)}  # fmt: skip
+tags = st.one_of(st.sampled_from([0x0424, 0x1400, *SIZES]), st.integers(0, 0xFFFF))
+
+
+def a_tlv(tag: int) -> st.SearchStrategy[tuple[int, bytes]]:
+    """A TLV of a size that its tag may have."""
+    fewest, most = SIZES.get(tag, (0, 40))
+    return st.tuples(st.just(tag), st.binary(min_size=fewest, max_size=most))
+
+
+tlvs = st.lists(tags.flatmap(a_tlv), max_size=4).map(tuple)
 
 
 def c_string(size: int) -> st.SearchStrategy[str]:

@@ -91,7 +91,7 @@ def test_td_with_several_after_an_offer_lists_them_and_means_no_more_offers_too(
 ) -> None:
     line.order("1029", "1041")
     line.send_offer()
-    assert line.text("TD").startswith("请回序号退订")
+    assert line.text("TD").startswith("退订请回序号")
     assert line.opted_out()
 
 
@@ -102,7 +102,7 @@ def test_td_of_who_has_nothing_means_no_more_offers(line: ShortCode, words: str)
     assert line.kinds() == ["opt_out"]
 
 
-LISTED = "请回序号退订,全部退订回00000:1.《茉莉花》;2.《曲1041》;3.《曲1055》;"
+LISTED = "退订请回序号:1.《茉莉花》;2.《曲1041》;3.《曲1055》;全部退订回00000"
 
 
 @pytest.mark.parametrize("words", ["TD", "0000", "QX", "退订"])

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 
-from ordering import delivery, outbox
+from ordering import claims, outbox, outcomes
 from smpp.commands import Status
 from smpp.messages import LateResponse, MtMessage, PartResult, SubmitResult
 from smpp.mt import MtService
@@ -157,8 +157,8 @@ def test_a_message_is_submitted_once_though_the_store_forgot_its_claim(
     house = House(database)
     house.service.startService()
     house.put(a_message())
-    after = NOON + delivery.LEASE + timedelta(seconds=1)
-    database.run_now(delivery.release_stale, after, ("answer",))
+    after = NOON + claims.LEASE + timedelta(seconds=1)
+    database.run_now(claims.release_stale, after, ("answer",))
     house.service.wake()
     assert len(house.bind.submitted) == 1
     house.bind.answer(refused(Status.RINVDSTADR))
@@ -176,7 +176,7 @@ def test_messages_of_several_parts_wait_for_their_room(database: LocalDatabase) 
     house.bind.answer(ACCEPTED)
     house.service.room()
     assert [message.mt_id for message in house.bind.submitted] == ["m0", "m1", "m2"]
-    database.run_now(delivery.release_stale, house.now(), ())
+    database.run_now(claims.release_stale, house.now(), ())
     assert house.state("m4") == ("claimed", None)
 
 
@@ -312,7 +312,7 @@ def test_a_long_wait_for_the_smsc_keeps_its_claim(house: House) -> None:
     house.put(a_message())
     for _ in range(100):
         house.timer.advance(1)
-        house.database.run_now(delivery.release_stale, house.now(), ("answer",))
+        house.database.run_now(claims.release_stale, house.now(), ("answer",))
     assert len(house.bind.submitted) == 1
     house.bind.answer(ACCEPTED)
     assert house.state() == ("sent", None)
@@ -455,7 +455,7 @@ def test_what_is_sent_and_not_recorded_stays_within_the_window(database: LocalDa
 
 def test_a_receipt_is_recorded_before_it_is_answered(house: House) -> None:
     house.put(a_message())
-    house.database.run_now(delivery.sent, "m1", (delivery.Part(1, "smsc", "7"),), NOON)
+    house.database.run_now(outcomes.sent, "m1", (outcomes.Part(1, "smsc", "7"),), NOON)
     statuses: list[int] = []
     receipt = Receipt("7", "DELIVRD", "000")
     coming = Deferred.fromCoroutine(house.service.receipt("smsc", receipt))

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import Clock
 
-from ordering import delivery, outbox
+from ordering import claims, outbox
 from smpp.commands import Status
 from smpp.messages import MtMessage, PartResult, SubmitResult
 from smpp.mt import MtService
@@ -100,7 +100,7 @@ class Town:
     def wait(self, seconds: int) -> None:
         for _ in range(seconds):
             self.seconds += 1
-            self.database.run_now(delivery.release_stale, self.now(), RESENT)
+            self.database.run_now(claims.release_stale, self.now(), RESENT)
             self.timer.advance(1)
 
     def states(self) -> dict[str, tuple[str, str | None]]:

@@ -23,7 +23,7 @@ from smpp.commands import (
     Tag,
 )
 from tests.fuzz import reference
-from tests.unit.smpp.strategies import binds, message_resp, pdus, short_message
+from tests.unit.smpp.strategies import SIZES, binds, message_resp, pdus, short_message
 
 
 def framed(command_id: int, body: bytes, status: int = 0) -> bytes:
@@ -84,6 +84,7 @@ def test_smpplib_reads_our_binds_as_we_wrote_them(value: Bind) -> None:
 # ---- where smpplib is wrong: the specification
 
 BODY = b"\0" + b"\1\1" + b"139\0" + bytes(2) + b"12530019\0" + bytes(9) + b"\2hi"
+DATA_BODY = b"\0" + b"\1\1" + b"139\0" + bytes(2) + b"12530019\0" + bytes(3)
 MESSAGE = DeliverSm(7, "139", "12530019", b"hi", source_addr_ton=1, source_addr_npi=1)
 
 
@@ -100,19 +101,49 @@ def test_any_tlv_is_kept_in_any_command(tag: int) -> None:
 
     smpplib raises KeyError for 23 of the tags it knows.
     """
-    octets = struct.pack(">HH", tag, 2) + b"no"
-    assert pdu.decode(framed(5, BODY + octets)) == MESSAGE._replace(tlvs=((tag, b"no"),))
+    value = b"n" * SIZES.get(tag, (2, 2))[0]
+    octets = struct.pack(">HH", tag, len(value)) + value
+    assert pdu.decode(framed(5, BODY + octets)) == MESSAGE._replace(tlvs=((tag, value),))
     assert pdu.decode(framed(0x8000_0004, b"id1\0" + octets)) == SubmitSmResp(
-        7, 0, "id1", ((tag, b"no"),)
+        7, 0, "id1", ((tag, value),)
     )
+
+
+@pytest.mark.parametrize(
+    ("tag", "size"),
+    [(tag, size) for tag, (fewest, most) in SIZES.items() for size in (fewest - 1, most + 1)],
+)
+@pytest.mark.parametrize("command_id", [4, 5, 0x103])
+def test_a_tlv_that_says_what_a_message_is_has_its_length(
+    command_id: int, tag: int, size: int
+) -> None:
+    """Section 5.3.2 has the sizes, 5.1.3 the answer ESME_RINVPARLEN (0xC2).
+
+    smpplib reads as many octets as it expects, and what follows from there.
+    """
+    body = BODY if command_id < 0x100 else DATA_BODY
+    octets = framed(command_id, body + struct.pack(">HH", tag, size) + b"\1" * size)
+    with pytest.raises(pdu.MalformedPdu, match=f"TLV 0x{tag:04x} has {size} octets") as malformed:
+        pdu.decode(octets)
+    assert malformed.value.status == Status.RINVPARLEN
+    with pytest.raises(reference.Refused):
+        reference.read(octets)
+
+
+@pytest.mark.parametrize("tag", SIZES)
+def test_a_response_is_read_whatever_the_length_of_its_tlvs(tag: int) -> None:
+    """Section 5.1.3 has no answer to a response: its id counts, and nobody reads these of it."""
+    octets = struct.pack(">HH", tag, 70) + b"x" * 70
+    read = pdu.decode(framed(0x8000_0004, b"id1\0" + octets))
+    assert read == SubmitSmResp(7, 0, "id1", ((tag, b"x" * 70),))
 
 
 def test_a_tlv_s_length_is_its_own_and_shifts_nothing() -> None:
     """Section 3.2.4.1: a value has as many octets as its length says, whatever the tag suggests.
 
-    smpplib reads one octet of message_state, then goes on within the value.
+    smpplib reads two octets of source_port, then goes on within the value.
     """
-    tlvs = ((Tag.MESSAGE_STATE, b"\2\0\0"), (Tag.RECEIPTED_MESSAGE_ID, b"0a\0"))
+    tlvs = ((consts.OPTIONAL_PARAMS["source_port"], b"\2\0\0"), (Tag.RECEIPTED_MESSAGE_ID, b"0a\0"))
     value = MESSAGE._replace(tlvs=tlvs)
     assert pdu.decode(pdu.encode(value)) == value
     assert getattr(theirs(pdu.encode(value)), "receipted_message_id", None) != b"0a"

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ordering.delivery import Claim, Outcome, Part
+from ordering.claims import Claim
 from ordering.outbox import CLASSES, Message
+from ordering.outcomes import Outcome, Part
 from smpp.commands import Status
 from smpp.messages import PartResult, SubmitResult
 from smpp.mt import ON_LOST

@@ -1,7 +1,7 @@
-"""The outbox on its way out: claimed by a host, sent, and what became of it.
+"""The outbox on its way out: claimed by a host, which sends it, for as long as its lease.
 
 What was put in is sent until an SMSC has it, refuses it for good, or its time is over. Where nobody
-can know whether an SMSC has it (a response was lost, a host died) its class decides: sent again, at
+can know whether an SMSC has what a host had claimed that died, its class decides: sent again, at
 the risk of a second copy, or not.
 """
 
@@ -10,22 +10,18 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any
 
-from sqlalchemy import Connection, Integer, Row, and_, bindparam, func, or_, select, text, update
+from sqlalchemy import Connection, Row, bindparam, func, select, text, update
 
-from ordering import contact, outbox, receipts
-from store.once import insert_once
-from store.schema import CLAIMED, DUE, outbox_part
+from ordering import contact, outbox, outcomes
+from store.schema import CLAIMED, DUE
 from store.schema import outbox as table
 
 LEASE = timedelta(seconds=30)
 """How long a claim lasts that its host does not renew: then the host is taken for dead."""
 MOST_LOOKED_AT = 200
 """Messages one claim looks at, however many of them it has to drop: a few milliseconds' work."""
-RESPONSE_LOST = "response_lost"
-PERHAPS_SENT = "perhaps_sent"
-"""Why a message was given up of which nobody knows whether an SMSC has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,40 +49,9 @@ class Claimed:
     more: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A part (from 1) of a message that an SMSC has accepted under an id of its own."""
-
-    part: int
-    smsc: str
-    message_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of a claim: `parts` were accepted, of a message of `of` parts (None: not known).
-
-    sent: all of them. failed, dropped: the others never will be, for `reason`; `in_doubt`: one may
-    have been taken all the same. later: the others are due again at `again_at`; `attempts` are
-    those made so far, as its sender counts them. late: the response to a part of an earlier attempt
-    came after it had been given up.
-    """
-
-    mt_id: str
-    claimant: str
-    word: Literal["sent", "failed", "dropped", "later", "late"]
-    at: datetime
-    parts: tuple[Part, ...] = ()
-    of: int | None = None
-    reason: str = ""
-    in_doubt: bool = False
-    again_at: datetime | None = None
-    attempts: int = 1
-
-
 def exchange(
     connection: Connection,
-    outcomes: Sequence[Outcome],
+    done: Sequence[outcomes.Outcome],
     claimant: str,
     room: int,
     policy: contact.ContactPolicy,
@@ -97,12 +62,10 @@ def exchange(
     So what a host has sent and not recorded never exceeds its window, and with it what is sent
     twice if it dies.
     """
-    for outcome in outcomes:
-        settle(connection, outcome)
+    for outcome in done:
+        outcomes.settle(connection, outcome)
     return claim(connection, claimant, room, policy, now)
 
-
-# ---------------------------------------------------------------- claiming
 
 _MESSAGE = tuple(table.c[field] for field in outbox.Message.__slots__)
 _COLUMNS = (*_MESSAGE, table.c.reference, table.c.attempts, table.c.smsc, table.c.parts)
@@ -230,17 +193,10 @@ def _message(row: Row[tuple[object, ...]]) -> outbox.Message:
 def _claim_of(connection: Connection, row: Row[tuple[object, ...]], claimant: str) -> Claim:
     left: tuple[int, ...] = ()
     if row.smsc is not None:
-        accepted = set(_accepted(connection, row.mt_id))
+        accepted = set(outcomes.accepted(connection, row.mt_id))
         left = tuple(part for part in range(1, row.parts + 1) if part not in accepted)
     message = _message(row)
     return Claim(message, claimant, row.reference or 0, row.attempts, row.smsc or "", left)
-
-
-_ACCEPTED = select(outbox_part.c.part).where(outbox_part.c.mt_id == bindparam("mt_id"))
-
-
-def _accepted(connection: Connection, mt_id: str) -> Sequence[int]:
-    return connection.execute(_ACCEPTED, {"mt_id": mt_id}).scalars().all()
 
 
 def _lease(
@@ -273,149 +229,6 @@ def renew(connection: Connection, claims: Sequence[tuple[str, str]], now: dateti
         connection.execute(_RENEW, rows)
 
 
-# ---------------------------------------------------------------- what came of a claim
-
-_SENT = (
-    update(table)
-    .where(
-        table.c.mt_id == bindparam("ended"),
-        or_(
-            table.c.state.in_(("due", "claimed")),
-            and_(
-                table.c.state.in_(("failed", "dropped")),
-                table.c.reason.in_((RESPONSE_LOST, PERHAPS_SENT)),
-            ),
-        ),
-    )
-    .values(
-        state="sent",
-        reason=None,
-        sent_at=bindparam("at"),
-        ended_at=None,
-        attempts=table.c.attempts + 1,
-        claimed_by=None,
-        claimed_until=None,
-    )
-)
-_IS_MINE = and_(
-    table.c.mt_id == bindparam("ended"),
-    table.c.state == "claimed",
-    table.c.claimed_by == bindparam("claimant"),
-)
-_END = (
-    update(table)
-    .where(_IS_MINE)
-    .values(
-        state=bindparam("becomes"),
-        reason=bindparam("why"),
-        sent_at=func.coalesce(bindparam("sent", type_=table.c.sent_at.type), table.c.sent_at),
-        ended_at=bindparam("at"),
-        attempts=bindparam("tried"),
-        parts=func.coalesce(bindparam("cut_into", type_=Integer), table.c.parts),
-        claimed_by=None,
-        claimed_until=None,
-    )
-)
-_LATER = (
-    update(table)
-    .where(_IS_MINE)
-    .values(
-        state="due",
-        reason=bindparam("why"),
-        due_at=bindparam("again"),
-        attempts=bindparam("tried"),
-        parts=func.coalesce(bindparam("cut_into", type_=Integer), table.c.parts),
-        claimed_by=None,
-        claimed_until=None,
-    )
-)
-_HALF_SENT = (
-    update(table)
-    .where(table.c.mt_id == bindparam("of"))
-    .values(smsc=bindparam("at_smsc"), sent_at=bindparam("at"))
-)
-
-
-def settle(connection: Connection, outcome: Outcome) -> None:
-    """Record what came of a claim; harmless when repeated, or when the claim was taken back."""
-    mt_id, now = outcome.mt_id, outcome.at
-    if outcome.word == "sent":
-        sent(connection, mt_id, outcome.parts, now, outcome.of)
-        return
-    if outcome.word == "late":
-        _accepted_late(connection, mt_id, outcome.parts, now)
-        return
-    _keep_parts(connection, mt_id, outcome.parts, now)
-    values = {
-        "ended": mt_id,
-        "claimant": outcome.claimant,
-        "why": outcome.reason[:40] or None,
-        "tried": outcome.attempts,
-        "cut_into": outcome.of,
-    }
-    if outcome.word == "later":
-        if outcome.parts:
-            _half_sent(connection, mt_id, outcome.parts, now)
-        connection.execute(_LATER, {**values, "again": outcome.again_at})
-    else:
-        went_out = now if outcome.parts or outcome.in_doubt else None
-        end = {"becomes": outcome.word, "sent": went_out, "at": now}
-        connection.execute(_END, {**values, **end})
-
-
-def sent(
-    connection: Connection,
-    mt_id: str,
-    parts: Sequence[Part],
-    now: datetime,
-    of: int | None = None,
-) -> None:
-    """Record that an SMSC has all parts of a message; receipts that came before count now.
-
-    Also when it had been given up because nobody knew. `of` parts are all there are (None: others
-    were accepted before).
-    """
-    if connection.execute(_SENT, {"ended": mt_id, "at": now}).rowcount:
-        heard = _keep_parts(connection, mt_id, parts, now)
-        if heard or of != len(parts):
-            receipts.conclude(connection, mt_id, now)
-
-
-_PARTS = select(table.c.parts).where(table.c.mt_id == bindparam("mt_id"))
-
-
-def _accepted_late(connection: Connection, mt_id: str, late: Sequence[Part], now: datetime) -> None:
-    """Keep parts from being sent again; the message is sent if no other was missing."""
-    parts = connection.execute(_PARTS, {"mt_id": mt_id}).scalar_one_or_none()
-    if parts is None:
-        return  # all of it was sent at once by another host
-    _keep_parts(connection, mt_id, late, now)
-    _half_sent(connection, mt_id, late, now)
-    if len(_accepted(connection, mt_id)) >= parts:
-        sent(connection, mt_id, (), now)
-
-
-def _half_sent(connection: Connection, mt_id: str, parts: Sequence[Part], now: datetime) -> None:
-    """Bind a message to the SMSC that has some of its parts."""
-    connection.execute(_HALF_SENT, {"of": mt_id, "at_smsc": parts[0].smsc, "at": now})
-
-
-def _keep_parts(connection: Connection, mt_id: str, parts: Sequence[Part], now: datetime) -> bool:
-    """Keep parts under their ids; return whether receipts of them had come before."""
-    heard = False
-    for part in parts:
-        row = {
-            "mt_id": mt_id,
-            "part": part.part,
-            "smsc": part.smsc,
-            "message_id": part.message_id[:65],
-            "submitted_at": now,
-        }
-        if insert_once(connection, outbox_part, row):
-            heard |= receipts.take_early(connection, mt_id, part.part, part.smsc, part.message_id)
-    return heard
-
-
 # ---------------------------------------------------------------- claims of the dead
 
 _STALE = select(table.c.mt_id, table.c.message_class, table.c.claimed_by).where(
@@ -424,15 +237,15 @@ _STALE = select(table.c.mt_id, table.c.message_class, table.c.claimed_by).where(
 )
 _GIVE_BACK = (
     update(table)
-    .where(_IS_MINE)
+    .where(outcomes.IS_MINE)
     .values(state="due", attempts=table.c.attempts + 1, claimed_by=None, claimed_until=None)
 )
 _GIVE_UP = (
     update(table)
-    .where(_IS_MINE)
+    .where(outcomes.IS_MINE)
     .values(
         state="dropped",
-        reason=PERHAPS_SENT,
+        reason=outcomes.PERHAPS_SENT,
         sent_at=bindparam("at"),
         ended_at=bindparam("at"),
         attempts=table.c.attempts + 1,
@@ -447,11 +260,37 @@ def release_stale(connection: Connection, now: datetime, resent: Collection[str]
 
     It may have been sent: the classes in `resent` are sent again, others are dropped.
     """
-    stale = connection.execute(_STALE, {"now": now}).all()
-    for mt_id, message_class, claimant in stale:
+    return _release(connection, connection.execute(_STALE, {"now": now}).all(), now, resent)
+
+
+_HELD = select(table.c.mt_id, table.c.message_class, table.c.claimed_by).where(
+    CLAIMED,
+    func.substr(table.c.claimed_by, 1, bindparam("length")) == bindparam("holder"),
+)
+
+
+def release_held(
+    connection: Connection, hosts: Sequence[str], now: datetime, resent: Collection[str]
+) -> int:
+    """Take back at once what these hosts had claimed, which are known to be dead."""
+    released = 0
+    for host in hosts:
+        holder = f"{host}/"
+        held = connection.execute(_HELD, {"holder": holder, "length": len(holder)}).all()
+        released += _release(connection, held, now, resent)
+    return released
+
+
+def _release(
+    connection: Connection,
+    held: Sequence[Any],
+    now: datetime,
+    resent: Collection[str],
+) -> int:
+    for mt_id, message_class, claimant in held:
         mine = {"ended": mt_id, "claimant": claimant}
         if message_class in resent:
             connection.execute(_GIVE_BACK, mine)
         else:
             connection.execute(_GIVE_UP, {**mine, "at": now})
-    return len(stale)
+    return len(held)
