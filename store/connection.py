@@ -8,16 +8,18 @@ short way; everything else, and what the short way cannot do, is SQLAlchemy's ow
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, TypeAlias, cast
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Delete, Dialect, Float, Insert, Select, Update
-from sqlalchemy.engine import IteratorResult
-from sqlalchemy.engine.result import SimpleResultMetaData
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.type_api import TypeEngine
+
+from store.result import Result
 
 Convert: TypeAlias = Callable[[Any], Any]
 Names: TypeAlias = tuple[str, ...]
@@ -32,9 +34,10 @@ class QuickConnection:
     def __init__(self, connection: Connection, prepared: PreparedStatements) -> None:
         self._connection = connection
         self._prepared = prepared
+        self.dialect = connection.dialect
         # Looked up once a transaction, not once a statement.
         self._driver: Any = connection.connection.driver_connection
-        self._dbapi = connection.dialect.loaded_dbapi
+        self._dbapi = self.dialect.loaded_dbapi
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
@@ -67,52 +70,45 @@ class QuickConnection:
             ) from error  # fmt: skip
 
 
-class Result(IteratorResult[*tuple[Any, ...]]):
-    """Rows as of any SQLAlchemy result, and how many were written."""
-
-    rowcount: int = -1
-
-
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A statement's text for one engine, and how values go in and rows come out.
 
-    `fixed` are the statement's own values, converted; `binds` what becomes of each value, in the
-    order of the text. Drivers take them by name or, `by_position`, in that order.
+    `fixed` are the statement's own values, converted; `converts` what becomes of some of those it
+    is given. Drivers take them by name or, with `in_order`, in that order. `row` is the class of
+    the rows that come out, if any do.
     """
 
     sql: str
     fixed: Mapping[str, Any]
-    binds: Sequence[tuple[str, Convert | None]]
-    by_position: bool
-    metadata: SimpleResultMetaData | None
+    converts: Sequence[tuple[str, Convert]]
+    in_order: Convert | None
+    row: Any | None
     row_converts: Sequence[tuple[int, Convert]]
 
     def bind(self, values: Mapping[str, Any]) -> Any:
         """Return the values as the driver takes them: by position, or by name."""
-        if self.fixed:
-            values = {**self.fixed, **values}
-        if self.by_position:
-            return [values[name] if to is None else to(values[name]) for name, to in self.binds]
-        return {name: values[name] if to is None else to(values[name]) for name, to in self.binds}
+        bound = {**self.fixed, **values}
+        for name, convert in self.converts:
+            bound[name] = convert(bound[name])
+        return bound if self.in_order is None else self.in_order(bound)
 
     def result(self, cursor: Any) -> Result:
         """Return what the driver's cursor found."""
-        rows = () if self.metadata is None else cursor.fetchall()
+        if self.row is None:
+            return Result((), (), cursor.rowcount)
+        rows = cursor.fetchall()
         if self.row_converts:
             rows = [self._converted(row) for row in rows]
-        result = Result(self.metadata or _NO_COLUMNS, iter(rows))
-        result.rowcount = cursor.rowcount
-        return result
+        return Result(self.row._fields, [*map(self.row._make, rows)], cursor.rowcount)
 
-    def _converted(self, row: Iterable[Any]) -> tuple[Any, ...]:
+    def _converted(self, row: Iterable[Any]) -> list[Any]:
         values = list(row)
         for index, convert in self.row_converts:
             values[index] = convert(values[index])
-        return tuple(values)
+        return values
 
 
-_NO_COLUMNS = SimpleResultMetaData(())
 _FLOAT8 = 701
 """PostgreSQL's number for the type of our floats, which SQLAlchemy asks for."""
 
@@ -130,17 +126,17 @@ class PreparedStatements:
 
     def find(self, statement: Any, values: Mapping[str, Any], is_many: bool) -> Prepared | None:
         """Return the statement prepared for values of these names; None: SQLAlchemy must run it."""
-        if not isinstance(statement, Select | Insert | Update | Delete):
-            return None
         by_names = self._known.get(statement)
         if by_names is None:
+            if not isinstance(statement, Select | Insert | Update | Delete):
+                return None
             by_names = self._known.setdefault(statement, {})
         names = tuple(values)
         try:
             found = by_names[names]
         except KeyError:
             found = by_names[names] = _prepare(statement, self._dialect, names)
-        if is_many and found is not None and found.metadata is not None:
+        if is_many and found is not None and found.row is not None:
             return None  # no driver returns the rows of many
         return found
 
@@ -158,7 +154,8 @@ def _prepare(statement: Any, dialect: Dialect, names: Names) -> Prepared | None:
         return None
     # IN lists are written out with the values they have in the statement itself.
     state = compiled.construct_expanded_state(dict.fromkeys(names))
-    converts = {name: _bind(bound.type, dialect) for bound, name in compiled.bind_names.items()}
+    given = compiled.bind_names.items()
+    converts = {name: to for bound, name in given if (to := _bind(bound.type, dialect))}
     row_converts = [(index, _result(column.type, dialect)) for index, column in enumerate(columns)]
     return Prepared(
         sql=state.statement,
@@ -167,12 +164,9 @@ def _prepare(statement: Any, dialect: Dialect, names: Names) -> Prepared | None:
             for name, value in state.parameters.items()
             if name not in names
         },
-        binds=[
-            (name, converts.get(name) if name in names else None)
-            for name in (state.positiontup or [*state.parameters])
-        ],
-        by_position=state.positiontup is not None,
-        metadata=SimpleResultMetaData(keys) if columns else None,
+        converts=[(name, to) for name, to in converts.items() if name in names],
+        in_order=None if state.positiontup is None else _picked(state.positiontup),
+        row=namedtuple("Row", [*keys], rename=True) if columns else None,
         row_converts=[(index, to) for index, to in row_converts if to],
     )
 
@@ -190,6 +184,13 @@ def _bind(kind: TypeEngine[Any], dialect: Dialect) -> Convert | None:
 def _result(kind: TypeEngine[Any], dialect: Dialect) -> Convert | None:
     found = _FLOAT8 if isinstance(kind, Float) else None
     return kind.dialect_impl(dialect).result_processor(dialect, found)
+
+
+def _picked(names: Sequence[str]) -> Convert:
+    """Return what takes these out of a mapping, in their order."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda values: [values[name] for name in names]
 
 
 def _same(value: Any) -> Any:
