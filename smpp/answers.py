@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, select, text, update
 
-from ordering import outbox
+from ordering import consent, outbox
 from smpp import asking, cancelling, looking_up, parts
 from smpp.grammar import CANCELLING, Intent, Kind
 from smpp.turn import Incoming, LookedUp, Reply, Terms, Turn
@@ -41,6 +41,11 @@ class TermsUnknown:
     """The store process does not have these terms (yet, or any more): `learn` gives it them."""
 
     key: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotAnAnswer:
+    """It names what no question is open about, and so asks for it: look that up, and try again."""
 
 
 _terms: dict[str, Terms] = {}
@@ -92,15 +97,16 @@ def answer(
     connection: Connection,
     incoming: Incoming,
     intent: Intent,
-    known: LookedUp,
+    known: LookedUp | None,
     terms_key: str,
     left: str | None,
     now: datetime,
-) -> Answered | TermsUnknown:
+) -> Answered | TermsUnknown | NotAnAnswer:
     """Record an MO, do what it asks and put the reply into the outbox, once.
 
-    Once for its `mo_id`, and for what the SMSC sends a second time. `left` is the number's earlier
-    MO if the response to that is known to have left, though it was not noted yet.
+    Once for its `mo_id`, and for what the SMSC sends a second time. `known` may be None for what
+    seems to answer a question: mostly it does, and nothing has to be looked up. `left` is the
+    number's earlier MO if the response to that is known to have left, though it was not noted yet.
     """
     terms = _terms.get(terms_key)
     if terms is None:
@@ -113,9 +119,12 @@ def answer(
     latest = [_Earlier(*row) for row in connection.execute(_LATEST, values)]
     if latest and _is_first_copy(latest[0], incoming, left):
         return _repeated(connection, latest[0].mo_id)
+    questions = _questions(connection, incoming, intent)
+    if known is None and not any(one.tone_code == intent.codes[0] for one in questions):
+        return NotAnAnswer()
     if not insert_once(connection, mo, _mo_row(incoming, intent)):
         return _repeated(connection, incoming.mo_id)
-    turn = Turn(connection, incoming, intent, known, terms, now)
+    turn = Turn(connection, incoming, intent, known or LookedUp(), terms, now, questions)
     flooding = _is_flood(turn, latest)
     reply: Reply | None = None
     if incoming.silent is not None:
@@ -166,6 +175,15 @@ def _repeated(connection: Connection, mo_id: str) -> Answered:
     connection.execute(_REPEATED, {"id": mo_id})
     became = connection.execute(_BECAME, {"id": mo_id}).scalar_one()
     return Answered(mo_id, became, repeated=True)
+
+
+def _questions(
+    connection: Connection, incoming: Incoming, intent: Intent
+) -> tuple[consent.Question, ...]:
+    """Return what he was asked, if it may be this that he answers."""
+    if intent.kind not in ("confirm", "decline"):
+        return ()
+    return consent.open_questions(connection, incoming.msisdn, incoming.received_at)
 
 
 def _mo_row(incoming: Incoming, intent: Intent) -> dict[str, object]:

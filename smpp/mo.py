@@ -15,7 +15,7 @@ from catalog.values import FUNCTION_CODE, NotAMobile, mask, parse_msisdn
 from ordering.provisioning import NoQuote, Operator, Quote
 from ordering.texts import Texts
 from smpp import answers, grammar, parts
-from smpp.answers import Answered
+from smpp.answers import Answered, TermsUnknown
 from smpp.commands import Status
 from smpp.grammar import CANCELLING, Intent
 from smpp.messages import MoMessage, Response
@@ -153,8 +153,7 @@ class MoService:
         intent = grammar.parse(incoming.text)
         if incoming.missing and intent.kind not in _SURE_WITHOUT_ALL_PARTS:
             intent = Intent("help")
-        known = LookedUp() if incoming.silent else await self._look_up(incoming.msisdn, intent)
-        answered = await self._stored(incoming, intent, known)
+        answered = await self._stored(incoming, intent)
         log.info(
             "mo",
             mo_id=incoming.mo_id,
@@ -170,15 +169,28 @@ class MoService:
             log.warning("mo_flood", msisdn=mask(incoming.msisdn), mo_id=incoming.mo_id)
         return answered
 
-    async def _stored(self, incoming: Incoming, intent: Intent, known: LookedUp) -> Answered:
+    async def _stored(self, incoming: Incoming, intent: Intent) -> Answered:
+        known = await self._known(incoming, intent)
         earlier = self._latest.get(incoming.msisdn)
         left = earlier.mo_id if earlier is not None and earlier.response.left else None
-        values = (incoming, intent, known, self._terms.key, left, self.now())
-        answered = await self.database.run(answers.answer, *values)
-        while not isinstance(answered, Answered):
-            await self.database.run(answers.learn, self._terms)
-            answered = await self.database.run(answers.answer, *values)
-        return answered
+        while True:
+            answered = await self.database.run(
+                answers.answer, incoming, intent, known, self._terms.key, left, self.now()
+            )
+            if isinstance(answered, Answered):
+                return answered
+            if isinstance(answered, TermsUnknown):
+                await self.database.run(answers.learn, self._terms)
+            else:
+                known = await self._look_up(incoming.msisdn, intent)
+
+    async def _known(self, incoming: Incoming, intent: Intent) -> LookedUp | None:
+        """Return what an answer may need; None: most likely nothing."""
+        if incoming.silent:
+            return LookedUp()
+        if intent.kind == "confirm" and intent.codes:
+            return None
+        return await self._look_up(incoming.msisdn, intent)
 
     async def _look_up(self, msisdn: str, intent: Intent) -> LookedUp:
         snapshot = self.snapshot()

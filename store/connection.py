@@ -35,9 +35,10 @@ class QuickConnection:
         self._connection = connection
         self._prepared = prepared
         self.dialect = connection.dialect
-        # Looked up once a transaction, not once a statement.
-        self._driver: Any = connection.connection.driver_connection
         self._dbapi = self.dialect.loaded_dbapi
+        # Looked up once a transaction, not once a statement; what is found is fetched at once.
+        driver: Any = connection.connection.driver_connection
+        self._driver, self._cursor = driver, driver.cursor()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
@@ -48,26 +49,22 @@ class QuickConnection:
             is_many = isinstance(values, list)
             prepared = self._prepared.find(statement, values[0] if is_many else values, is_many)
             if prepared is not None:
-                return self._run(prepared, values, is_many)
+                try:
+                    return prepared.run(self._cursor, values, is_many)
+                except self._dbapi.Error as error:
+                    raise self._explained(error, prepared) from error
         return self._connection.execute(statement, values, **options)
 
-    def _run(self, prepared: Prepared, values: Any, is_many: bool) -> Result:
-        cursor = self._driver.cursor()
-        try:
-            if is_many:
-                cursor.executemany(prepared.sql, [prepared.bind(row) for row in values])
-            else:
-                cursor.execute(prepared.sql, prepared.bind(values))
-            return prepared.result(cursor)
-        except self._dbapi.Error as error:
-            connection = self._connection
-            lost = connection.dialect.is_disconnect(error, self._driver, cursor)
-            if lost:
-                connection.invalidate(error)
-            raise DBAPIError.instance(
-                prepared.sql, None, error, self._dbapi.Error,
-                hide_parameters=True, connection_invalidated=lost, dialect=connection.dialect,
-            ) from error  # fmt: skip
+    def _explained(self, error: Any, prepared: Prepared) -> Exception:
+        connection = self._connection
+        lost = self.dialect.is_disconnect(error, self._driver, self._cursor)
+        if lost:
+            connection.invalidate(error)
+        explained: Exception = DBAPIError.instance(
+            prepared.sql, None, error, self._dbapi.Error,
+            hide_parameters=True, connection_invalidated=lost, dialect=self.dialect,
+        )  # fmt: skip
+        return explained
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,21 +83,25 @@ class Prepared:
     row: Any | None
     row_converts: Sequence[tuple[int, Convert]]
 
-    def bind(self, values: Mapping[str, Any]) -> Any:
-        """Return the values as the driver takes them: by position, or by name."""
-        bound = {**self.fixed, **values}
-        for name, convert in self.converts:
-            bound[name] = convert(bound[name])
-        return bound if self.in_order is None else self.in_order(bound)
-
-    def result(self, cursor: Any) -> Result:
-        """Return what the driver's cursor found."""
+    def run(self, cursor: Any, values: Any, is_many: bool) -> Result:
+        """Run it with a mapping of values, or with a list of them, and fetch all it finds."""
+        if is_many:
+            cursor.executemany(self.sql, [self._bound(row) for row in values])
+        else:
+            cursor.execute(self.sql, self._bound(values))
         if self.row is None:
             return Result((), (), cursor.rowcount)
         rows = cursor.fetchall()
         if self.row_converts:
             rows = [self._converted(row) for row in rows]
         return Result(self.row._fields, [*map(self.row._make, rows)], cursor.rowcount)
+
+    def _bound(self, values: Mapping[str, Any]) -> Any:
+        """Return the values as the driver takes them: by position, or by name."""
+        bound = {**self.fixed, **values}
+        for name, convert in self.converts:
+            bound[name] = convert(bound[name])
+        return bound if self.in_order is None else self.in_order(bound)
 
     def _converted(self, row: Iterable[Any]) -> list[Any]:
         values = list(row)
