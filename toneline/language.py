@@ -40,7 +40,12 @@ def read_texts(folders: Folders, signature: str) -> Texts:
         NoSuchLanguage: there is no folder of that name.
         BadTexts: its sms.toml cannot be used.
     """
-    return Texts.load(_read(folders, folders.texts_file), signature)
+    text = _read(folders, folders.texts_file)
+    try:
+        return Texts.load(text, signature)
+    except BadTexts as bad:
+        named = [f"{folders.texts_file}: {error}" for error in bad.errors]
+        raise BadTexts(named) from bad
 
 
 def _read(folders: Folders, file: Path) -> str:

@@ -58,8 +58,14 @@ def read_sound(path: Path) -> Samples:
 
 
 def read_library(folder: Path, *stems: str) -> Library:
-    """The sounds of these stems below ``folder``, ready to be recognised by their stems."""
-    return Library({stem: read_sound(folder / f"{stem}.wav") for stem in stems})
+    """The sounds of these stems below ``folder``, ready to be recognised by their stems.
+
+    Of sounds that are the same (a digit and a number) only the first can be told.
+    """
+    different: dict[bytes, str] = {}
+    for stem in stems:
+        different.setdefault((folder / f"{stem}.wav").read_bytes(), stem)
+    return Library({stem: read_sound(folder / f"{stem}.wav") for stem in different.values()})
 
 
 def recognise(audio: Samples, library: Library) -> list[Heard]:

@@ -86,13 +86,27 @@ def test_a_broken_settings_file_is_refused_with_every_error(tmp_path: Path) -> N
     assert "Traceback" not in done.stderr
 
 
-def test_a_broken_text_file_keeps_the_line_from_starting_and_is_named(tmp_path: Path) -> None:
+def test_a_language_that_is_not_there_keeps_the_line_from_starting(tmp_path: Path) -> None:
     config = tmp_path / "t.toml"
     config.write_text(f'[paths]\nvar = "{tmp_path}/var"\nmessages = "{tmp_path}/messages"\n')
     done = serve(config)
     assert done.returncode == 1
-    assert "prompts.toml" in done.stderr
-    assert "sms.toml" in done.stderr
+    assert "line.language" in done.stderr
+    assert f"{tmp_path}/messages has no folder 'zh_CN'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_broken_text_files_keep_the_line_from_starting_and_are_named(tmp_path: Path) -> None:
+    messages = tmp_path / "messages" / "zh_CN"
+    messages.mkdir(parents=True)
+    for name in ("prompts.toml", "sms.toml"):
+        (messages / name).write_text("this is no TOML")
+    config = tmp_path / "t.toml"
+    config.write_text(f'[paths]\nvar = "{tmp_path}/var"\nmessages = "{tmp_path}/messages"\n')
+    done = serve(config)
+    assert done.returncode == 1
+    assert "prompts of zh_CN: not TOML: " in done.stderr
+    assert f"{messages}/sms.toml: not TOML: " in done.stderr
     assert "Traceback" not in done.stderr
 
 
