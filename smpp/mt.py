@@ -86,11 +86,13 @@ class MtService(Service):
         self._database = database
         self._policy = policy
         self._host = host
+        self._reactor = reactor
         self._now = now
         self._new_id = new_id
         self._on_lost = on_lost
         self._binds: Binds | None = None
         self._wanted = True  # the outbox may hold something to claim
+        self._behind = True  # it may hold answers that were not claimed as they were put in
         self._exchanging = False
         self._claimant: str | None = None  # of a claim whose answer never came
         self._reserved = 0  # places kept for answers that are being stored
@@ -120,17 +122,24 @@ class MtService(Service):
             self._poll.stop()
         stopped: Deferred[None] = Deferred()
         self._idle.append(stopped)
-        while self._ready:
-            self._give_back(self._ready.popleft().claim)
-        self._go_on()
-        self._notice_idle()
+        self._go_on_or_end()
         return stopped
 
-    def _give_back(self, claim: Claim) -> None:
+    def _go_on_or_end(self) -> None:
+        if self.running:
+            self._submit_ready()
+        else:
+            self._give_back_ready()
+        self._go_on()
+        self._notice_idle()
+
+    def _give_back_ready(self) -> None:
         """Let others send what was claimed and is not submitted."""
-        mt_id, now = claim.message.mt_id, self._now()
-        back = Outcome(mt_id, claim.claimant, "later", now, again_at=now, attempts=claim.attempts)
-        self._done.append(_Done(back, claim))
+        while self._ready:
+            claim, now = self._ready.popleft().claim, self._now()
+            mt_id, by, tried = claim.message.mt_id, claim.claimant, claim.attempts
+            back = Outcome(mt_id, by, "later", now, again_at=now, attempts=tried)
+            self._done.append(_Done(back, claim))
 
     def health(self) -> tuple[bool, str]:
         """Whether it runs, and how much is under way."""
@@ -152,27 +161,33 @@ class MtService(Service):
             self._go_on()
 
     def reserve(self) -> str:
-        """Keep a place in the window for an answer; return who claims it, empty: no place.
+        """Keep a place for an answer that is being stored; return who claims it, empty: no place.
 
-        There is none while something may wait in the outbox: what came first leaves first.
+        No more are kept ahead than the window holds. Once an answer had to be left to the outbox
+        there are no places until that is empty: what came first leaves first.
         """
-        if self._wanted or self._claimant is not None or self._room() <= len(self._done):
+        if self._behind or not self._has_place():
+            self._behind = True
             return ""
         self._reserved += 1
         return self._new_claimant()
+
+    def _has_place(self) -> bool:
+        if self._binds is None or not self.running:
+            return False
+        ahead = self._reserved + len(self._ready)
+        return ahead < self._binds.free() + len(self._under_way)
 
     def send_reserved(self, claimant: str, claim: Claim | None) -> None:
         """Send what was claimed for the place, or give the place back."""
         if not claimant:
             return
         self._reserved -= 1
-        if claim is not None and self.running:
+        if claim is not None:
             self._hold(claim)
-            self._submit_ready()
-        elif claim is not None:
-            self._give_back(claim)
-        self._go_on()
-        self._notice_idle()
+        # The response to what it answers is written in this turn of the reactor, and leaves first:
+        # a message that comes again after the answer to its answer would be taken for a new one.
+        self._reactor.callLater(0, self._go_on_or_end)
 
     def _new_claimant(self) -> str:
         return f"{self._host[:31]}/{self._new_id()}"
@@ -249,6 +264,7 @@ class MtService(Service):
             log.info("mt_dropped", count=claimed.dropped)
         # A claim that looked at much may have left something behind.
         self._wanted = self._wanted or claimed.more
+        self._behind = claimed.more
         for claim in claimed.claims:
             self._hold(claim)
 
@@ -347,7 +363,7 @@ class MtService(Service):
         return Status.ROK
 
     def _notice_idle(self) -> None:
-        if self.running or self._exchanging or self._under_way or self._reserved:
+        if self.running or self._exchanging or self._under_way or self._reserved or self._ready:
             return
         idle, self._idle = self._idle, []
         for stopped in idle:
