@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 from twisted.application.service import Service
@@ -86,7 +86,7 @@ class MtService(Service):
         self._database = database
         self._policy = policy
         self._host = host
-        self._reactor = reactor
+        self._reactor: Any = reactor  # its interface is declared without self
         self._now = now
         self._new_id = new_id
         self._on_lost = on_lost
