@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, TypeAlias, cast
-from weakref import WeakKeyDictionary
+from weakref import finalize
 
 from sqlalchemy import Connection, Delete, Dialect, Float, Insert, Select, Update
 from sqlalchemy.exc import DBAPIError
@@ -119,7 +119,7 @@ class PreparedStatements:
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
-        self._known: WeakKeyDictionary[Any, dict[Names, Prepared | None]] = WeakKeyDictionary()
+        self._known: dict[int, dict[Names, Prepared | None]] = {}  # by id()
 
     def wrap(self, connection: Connection) -> Connection:
         """Return the connection with the short way."""
@@ -127,11 +127,12 @@ class PreparedStatements:
 
     def find(self, statement: Any, values: Mapping[str, Any], is_many: bool) -> Prepared | None:
         """Return the statement prepared for values of these names; None: SQLAlchemy must run it."""
-        by_names = self._known.get(statement)
+        by_names = self._known.get(id(statement))
         if by_names is None:
             if not isinstance(statement, Select | Insert | Update | Delete):
                 return None
-            by_names = self._known.setdefault(statement, {})
+            by_names = self._known[id(statement)] = {}
+            finalize(statement, self._known.pop, id(statement)).atexit = False
         names = tuple(values)
         try:
             found = by_names[names]

@@ -28,9 +28,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError, MultipleResultsFound, SQLAlchemyError
 
-from store.connection import PreparedStatements, Result
+from store.connection import PreparedStatements
 from store.database import LocalDatabase
 from store.engine import is_lost
+from store.result import Result
 from store.schema import Instant
 
 _metadata = MetaData()
