@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -26,9 +27,13 @@ MIDNIGHT = time()
 
 @once_a_period
 def compute_charts(connection: Connection, run: Run, timezone: str) -> Done | More:
-    """Rank the tones as of today, an owner at a time."""
-    step = charts.compute_step(connection, run.at, ZoneInfo(timezone), run.place)
-    return More(step.charts, step.todo) if step.todo else Done(step.charts)
+    """Rank the tones as of today, an owner at a time; tell who may be pushing which."""
+    zone = ZoneInfo(timezone)
+    step = charts.compute_step(connection, run.at, zone, run.place)
+    if step.todo:
+        return More(step.charts, step.todo)
+    bursts = charts.bursts_of(connection, run.at.astimezone(zone).date())
+    return Done(step.charts, tuple(Said("chart_burst", asdict(one)) for one in bursts))
 
 
 @once_a_period

@@ -77,6 +77,7 @@ STORE_MODULES = (
 REST_S = 0.02
 """Between two steps of a nightly job: a step takes the store some milliseconds."""
 ALARMS = {
+    "chart_burst": "Alarms: a song got more votes in an hour than are believed",
     "editions_switched": "Midnights at which some list changed",
     "holiday_not_prepared": "Alarms: a holiday nears, and some owner has no edition for it",
     "licences_end": "Alarms: licences of tones end in 30, 7 or 1 days",

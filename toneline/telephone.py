@@ -38,7 +38,15 @@ def call(
             events = phone.call(host, port, dialled, caller, fingers, text, at=at)
             emit(phone.as_json(dialled, caller, events))
         else:
-            tell = phone.Teller(click.echo).tell
+            tell = phone.Teller(_say).tell
             phone.call(host, port, dialled, caller, fingers, text, tell, at)
     except (*LANGUAGE_FAULTS, phone.PhoneError, ValueError) as error:
         raise Refused(str(error)) from error
+
+
+def _say(line: str) -> None:
+    """Print a line of the call; whoever hangs up on us (`| head`) has heard enough."""
+    try:
+        click.echo(line)
+    except BrokenPipeError as gone:
+        raise click.exceptions.Exit(0) from gone

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from catalog.switching import OWNERS
 from catalog.tones import put_tones, retire_tone, version
 from ordering import records
+from ordering.records import Preview
 from scheduler.appointments import Appointments
 from scheduler.timetable import appointments
 from store.database import LocalDatabase
@@ -180,3 +181,20 @@ def test_old_records_are_deleted_in_the_night(database: LocalDatabase) -> None:
 def calls(database: LocalDatabase) -> list[str]:
     trace = database.run_now(records.trace, a_call().msisdn or "")
     return [one.id for one in trace if one.kind == "call_started"]
+
+
+def test_a_song_that_is_pushed_is_told_once_with_the_hour(database: LocalDatabase) -> None:
+    database.run_now(put_tones, some_tones(), local("2026-11-01"))
+    pushed = local("2026-11-25", 12)
+    for number in range(25):
+        heard = Preview(1, CODES[0], pushed, 40_000, to_the_end=True)
+        call = a_call(f"call{number}", msisdn=f"86139{number:08}", branch="yangzhou",
+                      started_at=pushed, ended_at=pushed, previews=(heard,))  # fmt: skip
+        database.run_now(records.call_ended, call, None)
+    house = House(database, local("2026-11-25", 13))
+    said = house.at(local("2026-11-26", 4), "chart_burst")
+    assert {(one["owner"], one["code"], one["day"], one["hour"]) for one in said} == {
+        ("yangzhou", CODES[0], "2026-11-25", 12),
+        ("jiangsu", CODES[0], "2026-11-25", 12),
+    }
+    assert house.at(local("2026-11-27", 4), "chart_burst") == []
