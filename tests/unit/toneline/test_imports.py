@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from tests.terminal import open_terminal
 from toneline.cli import main
 
 ROOT = Path(__file__).parents[3]
+PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -154,8 +156,10 @@ class Importing:
         self._held = held
 
     def read_until(self, words: str) -> None:
+        """Wait for these words, which come soon or never."""
         shown = ""
         while words not in shown:
+            assert select.select([self._screen], [], [], PATIENCE_S)[0], shown
             shown += os.read(self._screen, 4096).decode(errors="replace")
 
     def release(self) -> None:
@@ -168,6 +172,11 @@ class Importing:
         return [
             int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         ]
+
+
+def _heed_ctrl_c() -> None:
+    # What a shell runs in the background ignores it, and so would all that the tests start.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextmanager
@@ -189,6 +198,7 @@ def importing(house: Path, recordings: Path) -> Iterator[Importing]:
             stdout=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=_heed_ctrl_c,  # noqa: PLW1509  one system call, no lock
         )
         try:
             yield Importing(process, keyboard, held)
