@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, func, select, text, update
 
 from ordering import contact, outbox, outcomes
+from store.once import insert_once
 from store.schema import CLAIMED, DUE
 from store.schema import outbox as table
 
@@ -67,6 +68,21 @@ def exchange(
     return claim(connection, claimant, room, policy, now)
 
 
+def put_claimed(
+    connection: Connection, message: outbox.Message, claimant: str, now: datetime
+) -> Claim | None:
+    """Add a message that its host sends at once, and has room for; None: it was there already.
+
+    It is no offer: what a subscriber asked for needs nobody's leave to be sent. So it takes the
+    transaction that caused it, and none to be claimed.
+    """
+    row = outbox.new_row(connection, message, now)
+    leased = {"state": "claimed", "claimed_by": claimant, "claimed_until": now + LEASE}
+    if not insert_once(connection, table, {**row, **leased}):
+        return None
+    return Claim(message, claimant, row["reference"] or 0, 0)
+
+
 _MESSAGE = tuple(table.c[field] for field in outbox.Message.__slots__)
 _COLUMNS = (*_MESSAGE, table.c.reference, table.c.attempts, table.c.smsc, table.c.parts)
 _CANDIDATES = (
@@ -107,7 +123,7 @@ def claim(
     """
     if room <= 0:
         return Claimed((), 0, more=False)
-    claims = _claimed(connection, claimant)
+    claims = claimed(connection, claimant)
     looked_at = dropped = 0
     for message_class in outbox.CLASSES:
         while (wanted := room - len(claims)) > 0 and looked_at < MOST_LOOKED_AT:
@@ -124,7 +140,8 @@ def claim(
     return Claimed(tuple(claims), dropped, len(claims) >= room or looked_at >= MOST_LOOKED_AT)
 
 
-def _claimed(connection: Connection, claimant: str) -> list[Claim]:
+def claimed(connection: Connection, claimant: str) -> list[Claim]:
+    """Return what was claimed by this word already, answers first."""
     rows = connection.execute(_CLAIMED, {"claimant": claimant}).all()
     claims = [_claim_of(connection, row, claimant) for row in rows]
     return sorted(claims, key=lambda one: outbox.CLASSES.index(one.message.message_class))

@@ -260,7 +260,7 @@ def _refused(
     }
     look = _LOOK_FOR_HANGUP_SMS if message.purpose == HANGUP_SMS else _LOOK
     found = connection.execute(look, values).one()
-    return next((reason for reason, is_so in found._mapping.items() if is_so), None)
+    return next((reason for reason, is_so in found._asdict().items() if is_so), None)
 
 
 def _over_cap(

@@ -149,13 +149,13 @@ def place(
     Placing the same `order_id` again returns what became of it. A tone the number has or is
     getting, and what is over the day's limits, is refused and nothing is written but the refusal.
     """
-    present = find_order(connection, request.order_id)
-    if present is not None:
-        return Placed(present.order_id, present.state)
     refused = _refusal(connection, request, limits)
     if refused is None and not insert_once(connection, table, _row(request)):
         refused = _already(live_order(connection, request.msisdn, request.tone_code))
     if refused is not None:
+        present = find_order(connection, request.order_id)
+        if present is not None:
+            return Placed(present.order_id, present.state)
         detail = {"tone_code": request.tone_code, "reason": refused.reason}
         record(connection, now, request.msisdn, "refused", detail, request)
         return refused

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from sqlalchemy import Connection, bindparam, func, select, update
 
@@ -55,15 +55,15 @@ def put(connection: Connection, message: Message, now: datetime) -> str | None:
     if message.message_class == "offer" and _is_full(connection, "offer"):
         put_dropped(connection, message, QUEUE_FULL, now)
         return QUEUE_FULL
-    row = {
-        **_columns(message),
-        "state": "due",
-        "reference": _reference(connection, message),
-        "created_at": now,
-    }
-    if insert_once(connection, table, row):
+    if insert_once(connection, table, {**new_row(connection, message, now), "state": "due"}):
         announce(connection, "outbox")
     return None
+
+
+def new_row(connection: Connection, message: Message, now: datetime) -> dict[str, Any]:
+    """Return what the row of a new message says whatever its state."""
+    reference = _reference(connection, message)
+    return {**_columns(message), "reference": reference, "created_at": now}
 
 
 def put_dropped(connection: Connection, message: Message, reason: str, now: datetime) -> None:

@@ -165,7 +165,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
 
 def ucs2_units(text: str) -> int:
     """Return the length of a text in UTF-16 units, as an SMS counts it."""
-    return len(text) + sum(character > "\uffff" for character in text)
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def segments(units: int) -> int:

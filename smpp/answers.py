@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, select, text, update
 
-from ordering import outbox
+from ordering import claims, consent, outbox
+from ordering.claims import Claim
 from smpp import asking, cancelling, looking_up, parts
 from smpp.grammar import CANCELLING, Intent, Kind
 from smpp.turn import Incoming, LookedUp, Reply, Terms, Turn
@@ -27,13 +28,15 @@ _MOST_TERMS = 4
 class Answered:
     """What became of an MO: a text's name or a reason; `flood` on the first MO over the limit.
 
-    `mo_id` is that of the first copy if this one was `repeated`.
+    `mo_id` is that of the first copy if this one was `repeated`. `claim` is the reply to send, if a
+    place was kept for it.
     """
 
     mo_id: str
     outcome: str
     repeated: bool = False
     flood: bool = False
+    claim: Claim | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,11 @@ class TermsUnknown:
     """The store process does not have these terms (yet, or any more): `learn` gives it them."""
 
     key: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotAnAnswer:
+    """It names what no question is open about, and so asks for it: look that up, and try again."""
 
 
 _terms: dict[str, Terms] = {}
@@ -92,15 +100,18 @@ def answer(
     connection: Connection,
     incoming: Incoming,
     intent: Intent,
-    known: LookedUp,
+    known: LookedUp | None,
     terms_key: str,
     left: str | None,
+    claimant: str,
     now: datetime,
-) -> Answered | TermsUnknown:
+) -> Answered | TermsUnknown | NotAnAnswer:
     """Record an MO, do what it asks and put the reply into the outbox, once.
 
-    Once for its `mo_id`, and for what the SMSC sends a second time. `left` is the number's earlier
-    MO if the response to that is known to have left, though it was not noted yet.
+    Once for its `mo_id`, and for what the SMSC sends a second time. `known` may be None for what
+    seems to answer a question: mostly it does, and nothing has to be looked up. `left` is the
+    number's earlier MO if the response to that is known to have left, though it was not noted yet.
+    The reply is claimed by `claimant`, if that is a word: for the host that keeps a place for it.
     """
     terms = _terms.get(terms_key)
     if terms is None:
@@ -112,10 +123,13 @@ def answer(
     values = {"msisdn": incoming.msisdn, "this": incoming.mo_id, "since": since}
     latest = [_Earlier(*row) for row in connection.execute(_LATEST, values)]
     if latest and _is_first_copy(latest[0], incoming, left):
-        return _repeated(connection, latest[0].mo_id)
+        return _repeated(connection, latest[0].mo_id, "")
+    questions = _questions(connection, incoming, intent)
+    if known is None and not any(one.tone_code == intent.codes[0] for one in questions):
+        return NotAnAnswer()
     if not insert_once(connection, mo, _mo_row(incoming, intent)):
-        return _repeated(connection, incoming.mo_id)
-    turn = Turn(connection, incoming, intent, known, terms, now)
+        return _repeated(connection, incoming.mo_id, claimant)
+    turn = Turn(connection, incoming, intent, known or LookedUp(), terms, now, questions)
     flooding = _is_flood(turn, latest)
     reply: Reply | None = None
     if incoming.silent is not None:
@@ -125,11 +139,10 @@ def answer(
     else:
         reply = _ACTS[intent.kind](turn)
         outcome = "silent" if reply is None else reply.name
-    if reply is not None:
-        outbox.put(connection, _message(turn, reply), now)
+    claim = None if reply is None else _put(turn, reply, claimant)
     connection.execute(_OUTCOME, {"id": incoming.mo_id, "became": outcome})
     alarm = outcome == "flood" and not _had_alarm(turn, latest)
-    return Answered(incoming.mo_id, outcome, flood=alarm)
+    return Answered(incoming.mo_id, outcome, flood=alarm, claim=claim)
 
 
 _ALONE = text("SELECT pg_advisory_xact_lock(:what, :number)")
@@ -162,10 +175,21 @@ def _is_first_copy(latest: _Earlier, incoming: Incoming, left: str | None) -> bo
     return same and not latest.responded and latest.mo_id != left
 
 
-def _repeated(connection: Connection, mo_id: str) -> Answered:
+def _repeated(connection: Connection, mo_id: str, claimant: str) -> Answered:
     connection.execute(_REPEATED, {"id": mo_id})
     became = connection.execute(_BECAME, {"id": mo_id}).scalar_one()
-    return Answered(mo_id, became, repeated=True)
+    # The same request, asked again as its answer was lost, finds the reply that it has claimed.
+    held = claims.claimed(connection, claimant) if claimant else []
+    return Answered(mo_id, became, repeated=True, claim=held[0] if held else None)
+
+
+def _questions(
+    connection: Connection, incoming: Incoming, intent: Intent
+) -> tuple[consent.Question, ...]:
+    """Return what he was asked, if it may be this that he answers."""
+    if intent.kind not in ("confirm", "decline"):
+        return ()
+    return consent.open_questions(connection, incoming.msisdn, incoming.received_at)
 
 
 def _mo_row(incoming: Incoming, intent: Intent) -> dict[str, object]:
@@ -193,6 +217,14 @@ def _is_flood(turn: Turn, latest: Sequence[_Earlier]) -> bool:
 def _had_alarm(turn: Turn, latest: Sequence[_Earlier]) -> bool:
     since = turn.incoming.received_at - ONE_ALARM_IN
     return any(one.outcome == "flood" and one.received_at > since for one in latest)
+
+
+def _put(turn: Turn, reply: Reply, claimant: str) -> Claim | None:
+    message = _message(turn, reply)
+    if claimant:
+        return claims.put_claimed(turn.connection, message, claimant, turn.now)
+    outbox.put(turn.connection, message, turn.now)
+    return None
 
 
 def _message(turn: Turn, reply: Reply) -> outbox.Message:

@@ -7,7 +7,6 @@ with a price, an order of its own, and `KT` where a tone has its code.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
 from datetime import timedelta
 
 from catalog.tones import Prices, find_tone
@@ -52,7 +51,10 @@ def ask_function(turn: Turn) -> Reply:
 
 
 def _record_quote(turn: Turn, code: str, quote: Quote) -> None:
-    turn.record("quote", {"tone_code": code, **asdict(quote)})
+    # asdict() copies every value: a twentieth of the time a question takes.
+    terms = {name: getattr(quote, name) for name in Quote.__slots__}
+    prices = {name: getattr(quote.prices, name) for name in Prices.__slots__}
+    turn.record("quote", {"tone_code": code, **terms, "prices": prices})
 
 
 def _refused(turn: Turn, code: str, title: str, quote: Quote) -> Reply:
@@ -91,8 +93,7 @@ def _already(turn: Turn, live: orders.Order) -> Reply:
 
 def confirm(turn: Turn) -> Reply | None:
     """Order what a question asked: the one named, or the only one that is open (Y)."""
-    at, codes = turn.incoming.received_at, turn.intent.codes
-    questions = consent.open_questions(turn.connection, turn.msisdn, at)
+    questions, codes = turn.questions, turn.intent.codes
     if turn.intent.numbers and cancelling.list_is_newest(turn):
         return cancelling.select_shown(turn)
     if codes:
@@ -166,8 +167,7 @@ def _request(turn: Turn, question: consent.Question) -> orders.OrderRequest:
 
 def decline(turn: Turn) -> Reply | None:
     """Close a question; with none open, N answers the offer before it (N)."""
-    at, codes = turn.incoming.received_at, turn.intent.codes
-    questions = consent.open_questions(turn.connection, turn.msisdn, at)
+    questions, codes = turn.questions, turn.intent.codes
     if turn.intent.numbers and cancelling.list_is_newest(turn):
         return cancelling.select_shown(turn)
     meant = [one for one in questions if not codes or one.tone_code == codes[0]]
@@ -177,7 +177,7 @@ def decline(turn: Turn) -> Reply | None:
         declined = meant[0]
         consent.close(turn.connection, declined.question_id, "declined", turn.now)
         return turn.say("declined", declined.tone_code, title=declined.title)
-    if contact.had_offer(turn.connection, turn.msisdn, at):
+    if contact.had_offer(turn.connection, turn.msisdn, turn.incoming.received_at):
         return cancelling.refuse(turn)
     return turn.say("nothing_open")
 

@@ -6,16 +6,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
+from typing import Protocol
 
 import structlog
+from twisted.internet.defer import Deferred
 
 from catalog.snapshot import Snapshot
 from catalog.tones import Tone
 from catalog.values import FUNCTION_CODE, NotAMobile, mask, parse_msisdn
+from ordering.claims import Claim
 from ordering.provisioning import NoQuote, Operator, Quote
 from ordering.texts import Texts
 from smpp import answers, grammar, parts
-from smpp.answers import Answered
+from smpp.answers import Answered, NotAnAnswer, TermsUnknown
 from smpp.commands import Status
 from smpp.grammar import CANCELLING, Intent
 from smpp.messages import MoMessage, Response
@@ -44,6 +47,27 @@ class _Stored:
     at: datetime
 
 
+class Sender(Protocol):
+    """What is needed of an `MtService`."""
+
+    def reserve(self) -> str:
+        """Keep a place in the window for an answer; return who claims it, empty: no place."""
+
+    def send_reserved(self, claimant: str, claim: Claim | None) -> None:
+        """Send what was claimed for the place, or give the place back."""
+
+
+class NoSender:
+    """Leaves every answer to whoever claims it from the outbox."""
+
+    def reserve(self) -> str:
+        """There is no place."""
+        return ""
+
+    def send_reserved(self, claimant: str, claim: Claim | None) -> None:
+        """Nothing was reserved."""
+
+
 @dataclass(slots=True)
 class MoService:
     """Answers what subscribers text: `receive` is given to every EsmeService as its `on_mo`."""
@@ -56,6 +80,7 @@ class MoService:
     short_codes: Sequence[str]
     now: Callable[[], datetime]
     new_id: Callable[[], str]
+    sender: Sender = NoSender()
     _terms: Terms = field(init=False, repr=False)
     # The latest of each number that the store does not know to be responded to.
     _latest: dict[str, _Stored] = field(init=False, repr=False, default_factory=dict)
@@ -153,8 +178,7 @@ class MoService:
         intent = grammar.parse(incoming.text)
         if incoming.missing and intent.kind not in _SURE_WITHOUT_ALL_PARTS:
             intent = Intent("help")
-        known = LookedUp() if incoming.silent else await self._look_up(incoming.msisdn, intent)
-        answered = await self._stored(incoming, intent, known)
+        answered = await self._stored(incoming, intent)
         log.info(
             "mo",
             mo_id=incoming.mo_id,
@@ -170,15 +194,37 @@ class MoService:
             log.warning("mo_flood", msisdn=mask(incoming.msisdn), mo_id=incoming.mo_id)
         return answered
 
-    async def _stored(self, incoming: Incoming, intent: Intent, known: LookedUp) -> Answered:
+    async def _stored(self, incoming: Incoming, intent: Intent) -> Answered:
+        known = await self._known(incoming, intent)
+        claimant, claim = self.sender.reserve(), None
+        try:
+            while True:
+                answered = await self._tried(incoming, intent, known, claimant)
+                if isinstance(answered, Answered):
+                    claim = answered.claim
+                    return answered
+                if isinstance(answered, TermsUnknown):
+                    await self.database.run(answers.learn, self._terms)
+                else:
+                    known = await self._look_up(incoming.msisdn, intent)
+        finally:
+            self.sender.send_reserved(claimant, claim)
+
+    def _tried(
+        self, incoming: Incoming, intent: Intent, known: LookedUp | None, claimant: str
+    ) -> Deferred[Answered | TermsUnknown | NotAnAnswer]:
         earlier = self._latest.get(incoming.msisdn)
         left = earlier.mo_id if earlier is not None and earlier.response.left else None
-        values = (incoming, intent, known, self._terms.key, left, self.now())
-        answered = await self.database.run(answers.answer, *values)
-        while not isinstance(answered, Answered):
-            await self.database.run(answers.learn, self._terms)
-            answered = await self.database.run(answers.answer, *values)
-        return answered
+        values = (incoming, intent, known, self._terms.key, left, claimant, self.now())
+        return self.database.run(answers.answer, *values)
+
+    async def _known(self, incoming: Incoming, intent: Intent) -> LookedUp | None:
+        """Return what an answer may need; None: most likely nothing."""
+        if incoming.silent:
+            return LookedUp()
+        if intent.kind == "confirm" and intent.codes:
+            return None
+        return await self._look_up(incoming.msisdn, intent)
 
     async def _look_up(self, msisdn: str, intent: Intent) -> LookedUp:
         snapshot = self.snapshot()

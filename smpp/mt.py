@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 from twisted.application.service import Service
@@ -69,7 +69,7 @@ class MtService(Service):
     """Sends what waits in the outbox while the binds have room.
 
     `room` is given to the binds as their `on_ready`, `receipt` as their `on_receipt`, `late` as
-    their `on_late`.
+    their `on_late`. An answer that has a place reserved comes already claimed.
     """
 
     def __init__(
@@ -86,13 +86,16 @@ class MtService(Service):
         self._database = database
         self._policy = policy
         self._host = host
+        self._reactor: Any = reactor  # its interface is declared without self
         self._now = now
         self._new_id = new_id
         self._on_lost = on_lost
         self._binds: Binds | None = None
         self._wanted = True  # the outbox may hold something to claim
+        self._behind = True  # it may hold answers that were not claimed as they were put in
         self._exchanging = False
         self._claimant: str | None = None  # of a claim whose answer never came
+        self._reserved = 0  # places kept for answers that are being stored
         self._done: list[_Done] = []
         self._ready: deque[_UnderWay] = deque()  # claimed, and no room for them yet
         self._under_way: dict[str, _UnderWay] = {}
@@ -119,20 +122,24 @@ class MtService(Service):
             self._poll.stop()
         stopped: Deferred[None] = Deferred()
         self._idle.append(stopped)
-        while self._ready:
-            claim, now = self._ready.popleft().claim, self._now()
-            back = Outcome(
-                claim.message.mt_id,
-                claim.claimant,
-                "later",
-                now,
-                again_at=now,
-                attempts=claim.attempts,
-            )
-            self._done.append(_Done(back, claim))
+        self._go_on_or_end()
+        return stopped
+
+    def _go_on_or_end(self) -> None:
+        if self.running:
+            self._submit_ready()
+        else:
+            self._give_back_ready()
         self._go_on()
         self._notice_idle()
-        return stopped
+
+    def _give_back_ready(self) -> None:
+        """Let others send what was claimed and is not submitted."""
+        while self._ready:
+            claim, now = self._ready.popleft().claim, self._now()
+            mt_id, by, tried = claim.message.mt_id, claim.claimant, claim.attempts
+            back = Outcome(mt_id, by, "later", now, again_at=now, attempts=tried)
+            self._done.append(_Done(back, claim))
 
     def health(self) -> tuple[bool, str]:
         """Whether it runs, and how much is under way."""
@@ -152,6 +159,38 @@ class MtService(Service):
         self._submit_ready()
         if self._wanted:
             self._go_on()
+
+    def reserve(self) -> str:
+        """Keep a place for an answer that is being stored; return who claims it, empty: no place.
+
+        No more are kept ahead than the window holds. Once an answer had to be left to the outbox
+        there are no places until that is empty: what came first leaves first.
+        """
+        if self._behind or not self._has_place():
+            self._behind = True
+            return ""
+        self._reserved += 1
+        return self._new_claimant()
+
+    def _has_place(self) -> bool:
+        if self._binds is None or not self.running:
+            return False
+        ahead = self._reserved + len(self._ready)
+        return ahead < self._binds.free() + len(self._under_way)
+
+    def send_reserved(self, claimant: str, claim: Claim | None) -> None:
+        """Send what was claimed for the place, or give the place back."""
+        if not claimant:
+            return
+        self._reserved -= 1
+        if claim is not None:
+            self._hold(claim)
+        # The response to what it answers is written in this turn of the reactor, and leaves first:
+        # a message that comes again after the answer to its answer would be taken for a new one.
+        self._reactor.callLater(0, self._go_on_or_end)
+
+    def _new_claimant(self) -> str:
+        return f"{self._host[:31]}/{self._new_id()}"
 
     def _look(self) -> None:
         old = self._now() - RENEWED_AFTER
@@ -179,7 +218,7 @@ class MtService(Service):
     def _room(self) -> int:
         if self._binds is None or not self.running or self._ready:
             return 0
-        return min(self._binds.free(), MOST_A_CLAIM)
+        return min(self._binds.free() - self._reserved, MOST_A_CLAIM)
 
     async def _drain(self) -> None:
         try:
@@ -202,7 +241,7 @@ class MtService(Service):
         """
         done, room = tuple(self._done), self._room() if self._wanted else 0
         if room:
-            self._claimant = self._claimant or f"{self._host[:31]}/{self._new_id()}"
+            self._claimant = self._claimant or self._new_claimant()
             self._wanted = False
         outcomes = tuple(one.outcome for one in done)
         try:
@@ -225,13 +264,16 @@ class MtService(Service):
             log.info("mt_dropped", count=claimed.dropped)
         # A claim that looked at much may have left something behind.
         self._wanted = self._wanted or claimed.more
-        now = self._now()
+        self._behind = claimed.more
         for claim in claimed.claims:
-            again = self._under_way.get(claim.message.mt_id)
-            if again is None:
-                self._ready.append(_UnderWay(claim, now))
-            else:  # the store was away for longer than its lease
-                again.claim, again.leased_at = claim, now
+            self._hold(claim)
+
+    def _hold(self, claim: Claim) -> None:
+        again, now = self._under_way.get(claim.message.mt_id), self._now()
+        if again is None:
+            self._ready.append(_UnderWay(claim, now))
+        else:  # the store was away for longer than its lease
+            again.claim, again.leased_at = claim, now
 
     def _submit_ready(self) -> None:
         """Submit what was claimed: there may be room for less of it, as it has several parts."""
@@ -321,7 +363,7 @@ class MtService(Service):
         return Status.ROK
 
     def _notice_idle(self) -> None:
-        if self.running or self._exchanging or self._under_way:
+        if self.running or self._exchanging or self._under_way or self._reserved or self._ready:
             return
         idle, self._idle = self._idle, []
         for stopped in idle:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from catalog.tones import Tone
 from ordering import orders
+from ordering.consent import Question
 from ordering.provisioning import Quote
 from ordering.texts import Texts
 from smpp.grammar import Intent
@@ -99,7 +100,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """All there is to answer one MO."""
+    """All there is to answer one MO; `questions` are those that it may answer."""
 
     connection: Connection
     incoming: Incoming
@@ -107,6 +108,7 @@ class Turn:
     known: LookedUp
     terms: Terms
     now: datetime
+    questions: tuple[Question, ...] = ()
 
     @property
     def rules(self) -> Rules:

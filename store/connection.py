@@ -8,16 +8,18 @@ short way; everything else, and what the short way cannot do, is SQLAlchemy's ow
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, TypeAlias, cast
-from weakref import WeakKeyDictionary
+from weakref import finalize
 
 from sqlalchemy import Connection, Delete, Dialect, Float, Insert, Select, Update
-from sqlalchemy.engine import IteratorResult
-from sqlalchemy.engine.result import SimpleResultMetaData
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.type_api import TypeEngine
+
+from store.result import Result
 
 Convert: TypeAlias = Callable[[Any], Any]
 Names: TypeAlias = tuple[str, ...]
@@ -32,9 +34,11 @@ class QuickConnection:
     def __init__(self, connection: Connection, prepared: PreparedStatements) -> None:
         self._connection = connection
         self._prepared = prepared
-        # Looked up once a transaction, not once a statement.
-        self._driver: Any = connection.connection.driver_connection
-        self._dbapi = connection.dialect.loaded_dbapi
+        self.dialect = connection.dialect
+        self._dbapi = self.dialect.loaded_dbapi
+        # Looked up once a transaction, not once a statement; what is found is fetched at once.
+        driver: Any = connection.connection.driver_connection
+        self._driver, self._cursor = driver, driver.cursor()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
@@ -45,74 +49,67 @@ class QuickConnection:
             is_many = isinstance(values, list)
             prepared = self._prepared.find(statement, values[0] if is_many else values, is_many)
             if prepared is not None:
-                return self._run(prepared, values, is_many)
+                try:
+                    return prepared.run(self._cursor, values, is_many)
+                except self._dbapi.Error as error:
+                    raise self._explained(error, prepared) from error
         return self._connection.execute(statement, values, **options)
 
-    def _run(self, prepared: Prepared, values: Any, is_many: bool) -> Result:
-        cursor = self._driver.cursor()
-        try:
-            if is_many:
-                cursor.executemany(prepared.sql, [prepared.bind(row) for row in values])
-            else:
-                cursor.execute(prepared.sql, prepared.bind(values))
-            return prepared.result(cursor)
-        except self._dbapi.Error as error:
-            connection = self._connection
-            lost = connection.dialect.is_disconnect(error, self._driver, cursor)
-            if lost:
-                connection.invalidate(error)
-            raise DBAPIError.instance(
-                prepared.sql, None, error, self._dbapi.Error,
-                hide_parameters=True, connection_invalidated=lost, dialect=connection.dialect,
-            ) from error  # fmt: skip
-
-
-class Result(IteratorResult[*tuple[Any, ...]]):
-    """Rows as of any SQLAlchemy result, and how many were written."""
-
-    rowcount: int = -1
+    def _explained(self, error: Any, prepared: Prepared) -> Exception:
+        connection = self._connection
+        lost = self.dialect.is_disconnect(error, self._driver, self._cursor)
+        if lost:
+            connection.invalidate(error)
+        explained: Exception = DBAPIError.instance(
+            prepared.sql, None, error, self._dbapi.Error,
+            hide_parameters=True, connection_invalidated=lost, dialect=self.dialect,
+        )  # fmt: skip
+        return explained
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A statement's text for one engine, and how values go in and rows come out.
 
-    `fixed` are the statement's own values, converted; `binds` what becomes of each value, in the
-    order of the text. Drivers take them by name or, `by_position`, in that order.
+    `fixed` are the statement's own values, converted; `converts` what becomes of some of those it
+    is given. Drivers take them by name or, with `in_order`, in that order. `row` is the class of
+    the rows that come out, if any do.
     """
 
     sql: str
     fixed: Mapping[str, Any]
-    binds: Sequence[tuple[str, Convert | None]]
-    by_position: bool
-    metadata: SimpleResultMetaData | None
+    converts: Sequence[tuple[str, Convert]]
+    in_order: Convert | None
+    row: Any | None
     row_converts: Sequence[tuple[int, Convert]]
 
-    def bind(self, values: Mapping[str, Any]) -> Any:
-        """Return the values as the driver takes them: by position, or by name."""
-        if self.fixed:
-            values = {**self.fixed, **values}
-        if self.by_position:
-            return [values[name] if to is None else to(values[name]) for name, to in self.binds]
-        return {name: values[name] if to is None else to(values[name]) for name, to in self.binds}
-
-    def result(self, cursor: Any) -> Result:
-        """Return what the driver's cursor found."""
-        rows = () if self.metadata is None else cursor.fetchall()
+    def run(self, cursor: Any, values: Any, is_many: bool) -> Result:
+        """Run it with a mapping of values, or with a list of them, and fetch all it finds."""
+        if is_many:
+            cursor.executemany(self.sql, [self._bound(row) for row in values])
+        else:
+            cursor.execute(self.sql, self._bound(values))
+        if self.row is None:
+            return Result((), (), cursor.rowcount)
+        rows = cursor.fetchall()
         if self.row_converts:
             rows = [self._converted(row) for row in rows]
-        result = Result(self.metadata or _NO_COLUMNS, iter(rows))
-        result.rowcount = cursor.rowcount
-        return result
+        return Result(self.row._fields, [*map(self.row._make, rows)], cursor.rowcount)
 
-    def _converted(self, row: Iterable[Any]) -> tuple[Any, ...]:
+    def _bound(self, values: Mapping[str, Any]) -> Any:
+        """Return the values as the driver takes them: by position, or by name."""
+        bound = {**self.fixed, **values}
+        for name, convert in self.converts:
+            bound[name] = convert(bound[name])
+        return bound if self.in_order is None else self.in_order(bound)
+
+    def _converted(self, row: Iterable[Any]) -> list[Any]:
         values = list(row)
         for index, convert in self.row_converts:
             values[index] = convert(values[index])
-        return tuple(values)
+        return values
 
 
-_NO_COLUMNS = SimpleResultMetaData(())
 _FLOAT8 = 701
 """PostgreSQL's number for the type of our floats, which SQLAlchemy asks for."""
 
@@ -122,7 +119,7 @@ class PreparedStatements:
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
-        self._known: WeakKeyDictionary[Any, dict[Names, Prepared | None]] = WeakKeyDictionary()
+        self._known: dict[int, dict[Names, Prepared | None]] = {}  # by id()
 
     def wrap(self, connection: Connection) -> Connection:
         """Return the connection with the short way."""
@@ -130,17 +127,18 @@ class PreparedStatements:
 
     def find(self, statement: Any, values: Mapping[str, Any], is_many: bool) -> Prepared | None:
         """Return the statement prepared for values of these names; None: SQLAlchemy must run it."""
-        if not isinstance(statement, Select | Insert | Update | Delete):
-            return None
-        by_names = self._known.get(statement)
+        by_names = self._known.get(id(statement))
         if by_names is None:
-            by_names = self._known.setdefault(statement, {})
+            if not isinstance(statement, Select | Insert | Update | Delete):
+                return None
+            by_names = self._known[id(statement)] = {}
+            finalize(statement, self._known.pop, id(statement)).atexit = False
         names = tuple(values)
         try:
             found = by_names[names]
         except KeyError:
             found = by_names[names] = _prepare(statement, self._dialect, names)
-        if is_many and found is not None and found.metadata is not None:
+        if is_many and found is not None and found.row is not None:
             return None  # no driver returns the rows of many
         return found
 
@@ -158,7 +156,8 @@ def _prepare(statement: Any, dialect: Dialect, names: Names) -> Prepared | None:
         return None
     # IN lists are written out with the values they have in the statement itself.
     state = compiled.construct_expanded_state(dict.fromkeys(names))
-    converts = {name: _bind(bound.type, dialect) for bound, name in compiled.bind_names.items()}
+    given = compiled.bind_names.items()
+    converts = {name: to for bound, name in given if (to := _bind(bound.type, dialect))}
     row_converts = [(index, _result(column.type, dialect)) for index, column in enumerate(columns)]
     return Prepared(
         sql=state.statement,
@@ -167,12 +166,9 @@ def _prepare(statement: Any, dialect: Dialect, names: Names) -> Prepared | None:
             for name, value in state.parameters.items()
             if name not in names
         },
-        binds=[
-            (name, converts.get(name) if name in names else None)
-            for name in (state.positiontup or [*state.parameters])
-        ],
-        by_position=state.positiontup is not None,
-        metadata=SimpleResultMetaData(keys) if columns else None,
+        converts=[(name, to) for name, to in converts.items() if name in names],
+        in_order=None if state.positiontup is None else _picked(state.positiontup),
+        row=namedtuple("Row", [*keys], rename=True) if columns else None,
         row_converts=[(index, to) for index, to in row_converts if to],
     )
 
@@ -190,6 +186,13 @@ def _bind(kind: TypeEngine[Any], dialect: Dialect) -> Convert | None:
 def _result(kind: TypeEngine[Any], dialect: Dialect) -> Convert | None:
     found = _FLOAT8 if isinstance(kind, Float) else None
     return kind.dialect_impl(dialect).result_processor(dialect, found)
+
+
+def _picked(names: Sequence[str]) -> Convert:
+    """Return what takes these out of a mapping, in their order."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda values: [values[name] for name in names]
 
 
 def _same(value: Any) -> Any:

@@ -288,6 +288,15 @@ def _sms(base: _Base) -> list[Part]:
     if not settings.smsc:
         simulator = _simulator(settings, base.prepared.script, base.reactor)
         parts.append(Part("simulator", simulator, simulator.health, simulator.bound))
+    mt = MtService(
+        base.database,
+        _contact_policy(settings),
+        base.prepared.presence.host,
+        base.reactor,
+        now,
+        new_id,
+        {one.name: on_lost(one) for one in smscs},
+    )
     mo = MoService(
         base.database,
         base.operator,
@@ -297,15 +306,7 @@ def _sms(base: _Base) -> list[Part]:
         settings.sms.short_codes,
         now,
         new_id,
-    )
-    mt = MtService(
-        base.database,
-        _contact_policy(settings),
-        base.prepared.presence.host,
-        base.reactor,
-        now,
-        new_id,
-        {one.name: on_lost(one) for one in smscs},
+        mt,
     )
     esmes = [
         EsmeService(

@@ -178,3 +178,25 @@ def test_an_exchange_records_what_is_done_before_it_claims(database: LocalDataba
     assert [one.message.mt_id for one in found.claims] == ["m2"]
     nothing = database.run_now(claims.exchange, (done,), "", 0, POLICY, NOON)
     assert nothing == claims.Claimed((), 0, more=False)
+
+
+# ---------------------------------------------------------------- claimed as they are put in
+
+
+def test_what_is_put_in_claimed_is_left_to_its_host_for_its_lease(database: LocalDatabase) -> None:
+    heard: list[str] = []
+    database.on_change("outbox", lambda: heard.append("outbox"))
+    message = a_message(text="long " * 40)
+    made = database.run_now(claims.put_claimed, message, "host/1", NOON)
+    assert made == claims.Claim(message, "host/1", reference=1, attempts=0)
+    assert database.run_now(claims.claimed, "host/1") == [made]
+    assert claim(database, claimant="other/1") == []
+    assert heard == []
+    database.run_now(claims.release_stale, AFTER_LEASE, RESENT)
+    assert claim(database, claimant="other/1", now=AFTER_LEASE) == ["m1"]
+
+
+def test_what_is_put_in_claimed_is_put_in_once(database: LocalDatabase) -> None:
+    put(database, a_message())
+    assert database.run_now(claims.put_claimed, a_message(), "host/1", NOON) is None
+    assert claim(database) == ["m1"]

@@ -26,11 +26,18 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.exc import DBAPIError, IntegrityError, MultipleResultsFound, SQLAlchemyError
+from sqlalchemy.exc import (
+    DBAPIError,
+    IntegrityError,
+    MultipleResultsFound,
+    NoResultFound,
+    SQLAlchemyError,
+)
 
-from store.connection import PreparedStatements, Result
+from store.connection import PreparedStatements
 from store.database import LocalDatabase
 from store.engine import is_lost
+from store.result import Result
 from store.schema import Instant
 
 _metadata = MetaData()
@@ -91,6 +98,10 @@ def test_a_result_has_all_that_results_have(connection: Any) -> None:
     assert [row.name for row in connection.execute(SINCE, found)] == ["b", "c"]
     assert connection.execute(SINCE, found).scalars().all() == ["b", "c"]
     assert connection.execute(SINCE, found).scalar() == "b"
+    assert connection.execute(SINCE, found).mappings().all() == [full("b"), full("c")]
+    assert connection.execute(SINCE, {"least": "x"}).mappings().all() == []
+    with pytest.raises(NoResultFound):
+        connection.execute(BY_NAME, {"wanted": "x"}).scalar_one()
     assert connection.execute(SINCE, found).first() == (*full("b").values(),)
     assert connection.execute(BY_NAME, {"wanted": "a"}).scalar_one() == "a"
     assert connection.execute(BY_NAME, {"wanted": "a"}).one()._asdict() == full("a")
