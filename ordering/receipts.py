@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, exists, or_, select, update
+from sqlalchemy import Connection, bindparam, case, exists, or_, select, update
 
 from store.once import insert_once
 from store.schema import UNHEARD, outbox_part, receipt
@@ -85,7 +85,14 @@ _EARLY = (
         # SMSCs use their ids again: what came before this message existed is not about it.
         receipt.c.last_at >= table.c.created_at,
     )
-    .order_by(receipt.c.last_at, receipt.c.receipt_id)
+    .order_by(
+        # A repetition is no later news, unless what it repeats was about an earlier message.
+        case(
+            (receipt.c.received_at >= table.c.created_at, receipt.c.received_at),
+            else_=receipt.c.last_at,
+        ),
+        receipt.c.receipt_id,
+    )
 )
 
 

@@ -66,6 +66,17 @@ def test_an_id_used_again_may_have_its_receipt_before_the_response(database: Loc
     assert state(database) == ("delivered", None)
 
 
+def test_of_early_receipts_the_first_final_one_counts_though_it_was_repeated_last(
+    database: LocalDatabase,
+) -> None:
+    put(database, a_message())
+    claim(database)
+    for seconds, word in enumerate(("DELIVRD", "EXPIRED", "DELIVRD")):
+        report(database, "7", word, at=NOON + timedelta(seconds=seconds))
+    send(database, "7")
+    assert state(database) == ("delivered", None)
+
+
 def test_a_receipt_means_the_newest_message_of_an_id(database: LocalDatabase) -> None:
     sent_message(database, "7")
     put(database, a_message("m2"))
