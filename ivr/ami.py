@@ -149,7 +149,7 @@ class Session:
         except OSError as error:
             raise AmiError(f"{address[0]}:{address[1]}: {error}") from error
         connection.settimeout(None)
-        self._wire = _Wire(connection, self._on_end)
+        self._wire = _Wire(connection, self._end)
         if self._aborted.is_set():
             raise AmiError("given up")
         self._greet(self._wire)
@@ -202,7 +202,15 @@ class Session:
         self._aborted.set()
         if self._wire is not None:
             self._wire.shut()
-        # A wait that began too late to be told of the connection's end.
+        self._end_a_late_wait()
+
+    def _end(self) -> None:
+        self._end_a_late_wait()
+        self._on_end()
+
+    def _end_a_late_wait(self) -> None:
+        # pyst2 counts who waits only after it has sent an action: whoever is not counted yet when
+        # the connection ends is not told of it, and would wait for ever.
         self._manager._response_queue.put(None)
 
     def close(self) -> None:
