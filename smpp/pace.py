@@ -105,10 +105,18 @@ class Pace:
         """The SMSC took a message: if a pause is to come, it is a short one again."""
         self._pause_s = _FIRST_PAUSE_S
         took_s = now - sent_at
+        self._learn(took_s)
         if now >= self._since + _REMEMBERED_S:
             self._before_s, self._promptest_s, self._since = self._promptest_s, took_s, now
         self._promptest_s = min(self._promptest_s, took_s)
         self._arrived(bind, sent_at, now - min(self._promptest_s, self._before_s))
+
+    def _learn(self, took_s: float) -> None:
+        """What was held to be prompt was late, if this answer took less time."""
+        promptest_s = min(self._promptest_s, self._before_s)
+        if took_s < promptest_s < _NEVER:
+            for place in self._last:
+                place.free_at += promptest_s - took_s
 
     def refused(self, bind: Hashable, sent_at: float, now: float) -> None:
         """The SMSC refused a message, which may take no time at all."""
@@ -135,9 +143,14 @@ class Pace:
     def _arrived(self, bind: Hashable, sent_at: float, by: float) -> None:
         """What was sent until `sent_at` is there, since `by` (plus the time of a prompt way)."""
         unanswered = self._unanswered[bind]
-        while unanswered and unanswered[0].sent_at <= sent_at:
-            place = unanswered.popleft()
-            place.free_at = min(place.free_at, max(place.sent_at, by) + 1.0 + JITTER_S)
+        while unanswered and unanswered[0].sent_at < sent_at:
+            self._free(unanswered.popleft(), by)
+        # Of those that left in the same instant the answer is about one, and about none behind it.
+        if unanswered and unanswered[0].sent_at == sent_at:
+            self._free(unanswered.popleft(), by)
+
+    def _free(self, place: _Place, by: float) -> None:
+        place.free_at = min(place.free_at, max(place.sent_at, by) + 1.0 + JITTER_S)
 
     def _interval_s(self, now: float) -> float:
         if self._slow is None:

@@ -20,6 +20,7 @@ APOLOGY = "prompts/zh_CN/line_trouble"
 SONG = "tones/song"
 OTHER_SONG = "tones/other"
 CALLER = "13905250001"
+PACKET_MS = 20
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +156,9 @@ def test_in_early_media_the_song_is_heard_unanswered_and_cancel_ends_it(
             heard = call.heard(library)
         assert call.status == 487
         assert call.answered_at_s is None
-        assert [(h.name, h.file_from_ms) for h in heard] == [(SONG, 0)]
+        ((name, missed_ms),) = [(h.name, h.file_from_ms) for h in heard]
+        assert name == SONG
+        assert missed_ms <= PACKET_MS  # a busy machine may lose one
         assert asterisk.live_channels() == 0
         records = asterisk.call_records()
     assert [(r["disposition"], r["userfield"]) for r in records] == [("NO ANSWER", "free")]

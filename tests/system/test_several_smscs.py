@@ -148,7 +148,9 @@ def test_what_an_smsc_had_in_part_waits_for_it_and_the_rest_goes_by_another(
     numbers = several.crowd(40)
     several.ask(numbers)
     several.line.wait_for(
-        lambda: int(heavy.state()["counts"]["accepted"]) >= before + 30, "it is in mid-load"
+        lambda: int(heavy.state()["counts"]["accepted"]) >= before + 30,
+        "it is in mid-load",
+        PATIENCE_S,
     )
     heavy.kill()
     several.line.wait_for(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from smpp.pace import AHEAD_S, BURST_S, JITTER_S, LATEST_S, Pace
@@ -123,6 +123,7 @@ delay = st.one_of(st.just(0.0), st.floats(0.0, 0.01), st.floats(0.0, 0.45))
     st.integers(1, 3),
     st.sampled_from([0, 2, 7]),
 )
+@example(34, [(0.0078125, 0.0, 0.0), *[(0.0, 0.0, 0.0)] * 3], 1, 0)  # two in the same instant
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_smsc_sees_no_more_in_any_second_however_long_messages_are_on_their_way(
     tps: int, more: list[tuple[float, float, float]], binds: int, lost: int
@@ -164,6 +165,14 @@ def test_a_message_whose_answer_came_late_keeps_its_place_as_much_longer() -> No
         pace.take(BIND, sent_at)
         pace.accepted(BIND, sent_at, sent_at + took)
     assert pace.ready_at(2.5) == pytest.approx(2.0 + 0.3 + 1.0 + JITTER_S)
+
+
+def test_what_was_held_to_be_prompt_was_late_if_a_prompter_answer_comes() -> None:
+    pace = Pace(1)
+    pace.take(BIND, 0.0)
+    pace.accepted(BIND, 0.0, 0.3)
+    pace.accepted(BIND, 0.4, 0.42)
+    assert pace.ready_at(0.5) == pytest.approx(0.28 + 1.0 + JITTER_S)
 
 
 def test_an_answer_that_came_ever_so_late_keeps_a_place_no_longer_than_none_would() -> None:
