@@ -35,7 +35,7 @@ class Mailbox:
         self.last = 0
         self._kept = kept
         self._mts: deque[Mt] = deque(maxlen=kept)
-        self._parts = Parts()
+        self._parts = Parts(limit=kept)
         self._ids: dict[tuple[str, str, int, int] | None, list[str]] = {}
 
     def put(

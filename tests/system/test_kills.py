@@ -18,7 +18,7 @@ from tests.system.kills_ledger import Ledger, received_again
 from tests.system.line import Line, Settings
 from tests.system.smsc import SmscProcess
 
-KILLS = int(os.environ.get("KILLS", "20"))
+KILLS = int(os.environ.get("KILLS", "12"))
 SEED = int(os.environ.get("KILLS_SEED", "1"))
 MO_RATE = 200
 BINDS = 2
