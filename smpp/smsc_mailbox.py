@@ -11,6 +11,10 @@ from smpp.commands import DataSm, SubmitSm, Tag, tlv
 from smpp.text import UDHI, Joined, Parts, content
 
 
+MOST_TEXTS = 10_000
+"""Of which parts are remembered, for a minute: more than any line sends in that."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mt:
     """A message submitted to the simulator, its parts joined; `n` counts from 1."""
@@ -35,7 +39,7 @@ class Mailbox:
         self.last = 0
         self._kept = kept
         self._mts: deque[Mt] = deque(maxlen=kept)
-        self._parts = Parts(limit=kept)
+        self._parts = Parts(limit=MOST_TEXTS)
         self._ids: dict[tuple[str, str, int, int] | None, list[str]] = {}
 
     def put(
