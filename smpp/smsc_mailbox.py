@@ -10,7 +10,6 @@ from catalog.values import NotAMobile, parse_msisdn
 from smpp.commands import DataSm, SubmitSm, Tag, tlv
 from smpp.text import UDHI, Joined, Parts, content
 
-
 MOST_TEXTS = 10_000
 """Of which parts are remembered, for a minute: more than any line sends in that."""
 
