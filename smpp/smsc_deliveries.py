@@ -79,16 +79,22 @@ class Deliveries:
             self._deliver(link, self._queue.popleft())
 
     def _receiver_for(self, delivery: Delivery) -> Link | None:
-        second_best = None
-        for _ in range(len(self.receivers)):
-            link = self.receivers[0]
-            self.receivers.rotate(-1)
-            has_room = len(link.unanswered) < self._stage.profile.window
-            if has_room and not link.is_unbinding and not self._stage.is_silent(link):
-                if delivery.suits(link):
-                    return link
-                second_best = link
-        return second_best
+        """Return the next bind that has room, None: it has to wait.
+
+        While a bind is there that it is wished to go by, it waits for that one's room: by another
+        it could overtake what it is to follow.
+        """
+        alive = [link for link in self.receivers if self._listens(link)]
+        wished = [link for link in alive if delivery.suits(link)] or alive
+        window = self._stage.profile.window
+        chosen = next((link for link in wished if len(link.unanswered) < window), None)
+        if chosen is not None:
+            self.receivers.remove(chosen)
+            self.receivers.append(chosen)
+        return chosen
+
+    def _listens(self, link: Link) -> bool:
+        return not link.is_unbinding and not self._stage.is_silent(link)
 
     def _deliver(self, link: Link, delivery: Delivery) -> None:
         delivery.rule = self._rule_for(delivery)

@@ -185,6 +185,12 @@ _RECEIPTS = (
     receipts("again and again", copies=3),
     receipts("over another bind", bind="other"),
     receipts("late and repeated", delay_s=4, jitter_s=1, copies=2),
+    receipts(
+        "that contradict the first",
+        intermediate=["EXPIRED", "UNKNOWN"],
+        final_first=True,
+        bind="same",
+    ),
     *(
         receipts(f"that say {state}", "failed", state=state)
         for state in ("UNDELIV", "EXPIRED", "REJECTD", "DELETED")

@@ -144,11 +144,13 @@ function release(session, late) {
 
 function pump() {
   while (waiting.length) {
-    const free = binds.filter((one) => one.mode !== 'bind_transmitter' && !one.isOver && !one.isUnbinding && !one.isStalled && one.unanswered.size < profile.window);
-    if (!free.length) return;
-    const delivery = waiting.shift();
-    const suits = (one) => delivery.wish === 'same' ? one === delivery.session : delivery.wish !== 'other' || one !== delivery.session;
-    const session = free.find(suits) || free[0];
+    const delivery = waiting[0];
+    const alive = binds.filter((one) => one.mode !== 'bind_transmitter' && !one.isOver && !one.isUnbinding && !one.isStalled);
+    const wished = alive.filter((one) => delivery.wish === 'any' || !delivery.wish || (one === delivery.session) === (delivery.wish === 'same'));
+    // What is wished to go one way waits for room there: on another it could be overtaken.
+    const session = (wished.length ? wished : alive).find((one) => one.unanswered.size < profile.window);
+    if (!session) return;
+    waiting.shift();
     binds.push(...binds.splice(binds.indexOf(session), 1));
     deliver(session, delivery);
   }

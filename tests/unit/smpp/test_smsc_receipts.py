@@ -154,6 +154,18 @@ def test_a_receipt_comes_over_the_same_or_another_bind(wish: str, counts: tuple[
     assert (len(receipts(one)), len(receipts(other))) == counts
 
 
+def test_receipts_of_one_bind_wait_for_room_there_and_none_is_overtaken() -> None:
+    form = ReceiptForm(bind="same", intermediate=("EXPIRED", "UNKNOWN"), final_first=True)
+    scene = SmscScene(profile=Profile(window=2), receipt=form)
+    one, other = scene.bind(), scene.bind()
+    one.send(mt(2))
+    one.octets = b""
+    scene.advance(1)
+    assert [receipt.state for receipt in receipts(one)] == ["DELIVRD", "EXPIRED"]
+    assert [receipt.state for receipt in receipts(one)] == ["UNKNOWN"]
+    assert receipts(other) == []
+
+
 def test_where_there_is_no_such_bind_it_takes_the_one_there_is() -> None:
     scene = SmscScene(receipt=ReceiptForm(bind="other"))
     esme = scene.bind()
