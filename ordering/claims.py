@@ -63,8 +63,7 @@ def exchange(
     So what a host has sent and not recorded never exceeds its window, and with it what is sent
     twice if it dies.
     """
-    for outcome in done:
-        outcomes.settle(connection, outcome)
+    outcomes.settle_all(connection, done)
     return claim(connection, claimant, room, policy, now)
 
 

@@ -20,7 +20,7 @@ from catalog.values import mask
 from ordering import claims, receipts
 from ordering.claims import Claim
 from ordering.contact import ContactPolicy
-from ordering.outcomes import Outcome, Part, settle
+from ordering.outcomes import Outcome, Part, settle, settle_all
 from smpp.commands import Status
 from smpp.messages import LateResponse, MtMessage, PartResult, SubmitResult
 from smpp.receipt import Receipt
@@ -240,24 +240,29 @@ class MtService(Service):
         its place in it until it is recorded.
         """
         done, room = tuple(self._done), self._room() if self._wanted else 0
-        if room:
-            self._claimant = self._claimant or self._new_claimant()
-            self._wanted = False
         outcomes = tuple(one.outcome for one in done)
-        try:
-            claimed = await self._database.run(
-                claims.exchange, outcomes, self._claimant or "", room, self._policy, self._now()
-            )
-        except StoreError:
-            self._wanted = True
-            raise
+        if room:
+            claimed = await self._claim(outcomes, room)
+        else:
+            await self._database.run(settle_all, outcomes)
         del self._done[: len(done)]
         for one in done:
             _tell(one)
         if room:
-            self._claimant = None
             self._take(claimed)
         self._submit_ready()
+
+    async def _claim(self, outcomes: tuple[Outcome, ...], room: int) -> claims.Claimed:
+        self._claimant = self._claimant or self._new_claimant()
+        self._wanted = False
+        values = (outcomes, self._claimant, room, self._policy, self._now())
+        try:
+            claimed = await self._database.run(claims.exchange, *values)
+        except StoreError:
+            self._wanted = True
+            raise
+        self._claimant = None
+        return claimed
 
     def _take(self, claimed: claims.Claimed) -> None:
         if claimed.dropped:
