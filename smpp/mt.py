@@ -96,6 +96,7 @@ class MtService(Service):
         self._exchanging = False
         self._claimant: str | None = None  # of a claim whose answer never came
         self._reserved = 0  # places kept for answers that are being stored
+        self._goes_on_soon = False
         self._done: list[_Done] = []
         self._ready: deque[_UnderWay] = deque()  # claimed, and no room for them yet
         self._under_way: dict[str, _UnderWay] = {}
@@ -187,7 +188,13 @@ class MtService(Service):
             self._hold(claim)
         # The response to what it answers is written in this turn of the reactor, and leaves first:
         # a message that comes again after the answer to its answer would be taken for a new one.
-        self._reactor.callLater(0, self._go_on_or_end)
+        if not self._goes_on_soon:
+            self._goes_on_soon = True
+            self._reactor.callLater(0, self._go_on_soon)
+
+    def _go_on_soon(self) -> None:
+        self._goes_on_soon = False
+        self._go_on_or_end()
 
     def _new_claimant(self) -> str:
         return f"{self._host[:31]}/{self._new_id()}"
