@@ -44,6 +44,9 @@ class Binds(Protocol):
     def free(self) -> int:
         """How many parts would leave at once."""
 
+    def window(self) -> int:
+        """How many parts may be under way at once, those that are included."""
+
     def submit(self, message: MtMessage) -> Deferred[SubmitResult]:
         """Send a message; always succeeds, with what became of its parts and at which SMSC."""
 
@@ -165,7 +168,7 @@ class MtService(Service):
         """Keep a place for an answer that is being stored; return who claims it, empty: no place.
 
         No more are kept ahead than the window holds. Once an answer had to be left to the outbox
-        there are no places until that is empty: what came first leaves first.
+        there are no places until no other waits there: what came first leaves first.
         """
         if self._behind or not self._has_place():
             self._behind = True
@@ -176,8 +179,7 @@ class MtService(Service):
     def _has_place(self) -> bool:
         if self._binds is None or not self.running:
             return False
-        ahead = self._reserved + len(self._ready)
-        return ahead < self._binds.free() + len(self._under_way)
+        return self._reserved + len(self._ready) < self._binds.window()
 
     def send_reserved(self, claimant: str, claim: Claim | None) -> None:
         """Send what was claimed for the place, or give the place back."""
@@ -225,7 +227,7 @@ class MtService(Service):
     def _room(self) -> int:
         if self._binds is None or not self.running or self._ready:
             return 0
-        return min(self._binds.free() - self._reserved, MOST_A_CLAIM)
+        return max(0, min(self._binds.free() - self._reserved, MOST_A_CLAIM))
 
     async def _drain(self) -> None:
         try:
@@ -276,7 +278,7 @@ class MtService(Service):
             log.info("mt_dropped", count=claimed.dropped)
         # A claim that looked at much may have left something behind.
         self._wanted = self._wanted or claimed.more
-        self._behind = claimed.more
+        self._behind = claimed.behind
         for claim in claimed.claims:
             self._hold(claim)
 
