@@ -31,7 +31,8 @@ log = structlog.get_logger()
 
 POLL_S = 1.0
 """What was put in by another host, or became due, is looked for so often."""
-MOST_A_CLAIM = 50
+MOST_A_CLAIM = 100
+"""A claim looks at twice as many at most; so answers that piled up are soon no longer behind."""
 RENEWED_AFTER = claims.LEASE / 3
 """Claims still under way are renewed then: an SMSC may take longer than a lease to answer."""
 ON_LOST: OnLost = MappingProxyType({"answer": "resend", "order": "resend", "offer": "drop"})
