@@ -128,6 +128,7 @@ _TODAY = select(func.count(), func.coalesce(func.sum(table.c.pays_fen), 0)).wher
     table.c.requested_at >= bindparam("since"),
     table.c.state.not_in(NOT_SPENT_STATES),
 )
+_JSON = json.JSONEncoder(ensure_ascii=False)  # json.dumps would make one each time
 _INSERT_CONSENT = insert(consent)
 # Without inline() SQLAlchemy fetches the new key, which nobody reads.
 _INSERT_EVENT = insert(event).inline()
@@ -159,8 +160,9 @@ def place(
         detail = {"tone_code": request.tone_code, "reason": refused.reason}
         record(connection, now, request.msisdn, "refused", detail, request)
         return refused
-    connection.execute(_INSERT_CONSENT, _consent(request))
-    record(connection, request.confirmed_at, request.msisdn, "order", _terms(request), request)
+    terms = _terms(request)
+    connection.execute(_INSERT_CONSENT, _consent(request, terms))
+    _record(connection, request.confirmed_at, request.msisdn, "order", terms, request)
     if notice is not None:
         outbox.put(connection, notice, now)
     announce(connection, "orders")
@@ -208,7 +210,7 @@ def _row(request: OrderRequest) -> dict[str, object]:
     }
 
 
-def _consent(request: OrderRequest) -> dict[str, object]:
+def _consent(request: OrderRequest, terms: str) -> dict[str, object]:
     return {
         "order_id": request.order_id,
         "msisdn": request.msisdn,
@@ -216,13 +218,13 @@ def _consent(request: OrderRequest) -> dict[str, object]:
         "shown": request.shown,
         "answer": request.answer,
         "answered_at": request.confirmed_at,
-        "quote": json.dumps(_terms(request), ensure_ascii=False),
+        "quote": terms,
     }
 
 
-def _terms(request: OrderRequest) -> dict[str, object]:
+def _terms(request: OrderRequest) -> str:
     prices = request.quote.prices
-    return {
+    terms = {
         "tone_code": request.tone_code,
         "title": request.title,
         "tier": request.quote.tier,
@@ -233,6 +235,7 @@ def _terms(request: OrderRequest) -> dict[str, object]:
         },
         "pays_fen": request.quote.pays_fen,
     }
+    return _JSON.encode(terms)
 
 
 def record(
@@ -244,6 +247,17 @@ def record(
     source: OrderRequest | Order | None = None,
 ) -> None:
     """Add a row to the trace of a number; `kind` is one of contract.md's."""
+    _record(connection, at, msisdn, kind, _JSON.encode(detail), source)
+
+
+def _record(
+    connection: Connection,
+    at: datetime,
+    msisdn: str,
+    kind: str,
+    detail: str,
+    source: OrderRequest | Order | None,
+) -> None:
     connection.execute(
         _INSERT_EVENT,
         {
@@ -253,7 +267,7 @@ def record(
             "order_id": None if source is None else source.order_id,
             "call_id": getattr(source, "call_id", None),
             "message_id": getattr(source, "mo_id", None),
-            "detail": json.dumps(detail, ensure_ascii=False),
+            "detail": detail,
         },
     )
 

@@ -21,12 +21,13 @@ NOTICE_VALID = timedelta(hours=48)
 
 def ask(turn: Turn) -> Reply:
     """Ask whether he wants the tone at its price, or say why he cannot have it."""
-    tone, quote = turn.known.tone, turn.known.quote
+    tone = turn.known.tone
     if tone is None:
         return looking_up.unknown_code(turn)
     live = orders.live_order(turn.connection, turn.msisdn, tone.code)
     if live is not None:
         return _already(turn, live)
+    quote = turn.quote()
     if quote is None:
         return turn.say("no_quote", tone.code, title=tone.title, code=tone.code)
     _record_quote(turn, tone.code, quote)
@@ -38,7 +39,7 @@ def ask(turn: Turn) -> Reply:
 
 def ask_function(turn: Turn) -> Reply:
     """Ask whether he wants the ring-back function at its fee, or say why he cannot (KT)."""
-    quote, title = turn.known.quote, turn.texts.word("function_name")
+    quote, title = turn.function_quote(), turn.texts.word("function_name")
     if quote is None:
         return turn.say("no_quote", FUNCTION_CODE, title=title, code=FUNCTION_CODE)
     live = orders.live_order(turn.connection, turn.msisdn, FUNCTION_CODE)

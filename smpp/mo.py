@@ -87,7 +87,7 @@ class MoService:
 
     def __post_init__(self) -> None:
         """Put together what the store is told once."""
-        self._terms = Terms.of(self.rules, self.texts)
+        self._terms = Terms.of(self.rules, self.texts, self.operator.local)
 
     async def receive(self, message: MoMessage) -> int:
         """Answer an MO; return the status for its deliver_sm_resp, after the commit.
@@ -244,8 +244,11 @@ class MoService:
         return LookedUp(tone, await self._quote(msisdn, intent, tone))
 
     async def _quote(self, msisdn: str, intent: Intent, tone: Tone | None) -> Quote | None:
-        """Return the quote of a tone, or of the ring-back function, if the answer needs it."""
-        if intent.kind not in _WANTS_QUOTE:
+        """Return the quote of a tone, or of the ring-back function, if the operator must be asked.
+
+        What is made of our own database is made where the answer is, in its transaction.
+        """
+        if intent.kind not in _WANTS_QUOTE or self.operator.local is not None:
             return None
         try:
             if tone is None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from catalog.tones import retire_tone
+from catalog.tones import Prices, retire_tone
 from ordering import subscribers
 from ordering.provisioning import Quote
 from store.schema import consent, question
@@ -75,6 +75,34 @@ def test_a_quote_that_refuses_without_a_reason_is_refused(line: ShortCode) -> No
 
     line.with_operator(Sullen())
     assert line.text("1029") == "您的号码暂不能订购,未收费。详询10086"
+
+
+class Elsewhere(SilentOperator):
+    """An operator with systems of his own, and prices."""
+
+    async def quote(self, msisdn: str, tone: Any) -> Any:
+        return Quote(True, None, "member", tone.prices, 150)
+
+    async def quote_function(self, msisdn: str) -> Any:
+        return Quote(True, None, "visitor", Prices(800, 800, 800), 800)
+
+
+def test_an_operator_with_systems_of_his_own_is_asked(line: ShortCode) -> None:
+    line.with_operator(Elsewhere())
+    assert "您付1.5元" in line.text("1029")
+    assert "月功能费8元" in line.text("KT")
+    assert line.text("Y1029").startswith("已订购《茉莉花》1.5元")
+
+
+def test_nobody_is_asked_for_what_our_own_database_tells(line: ShortCode) -> None:
+    class Unasked(SilentOperator):
+        local = line.service.operator.local
+
+    line.with_operator(Unasked())
+    line.database.run_now(subscribers.set_subscriber, MSISDN, line.now, "member", "off")
+    assert "月功能费5元" in line.text("KT")
+    line.text("Y")
+    assert "您付1.5元" in line.text("1029")
 
 
 def test_what_he_has_or_is_getting_is_not_asked_again(line: ShortCode) -> None:

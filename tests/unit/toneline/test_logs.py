@@ -57,6 +57,14 @@ def test_an_event_is_one_line_of_json() -> None:
     assert event["level"] == "info"
 
 
+def test_a_value_that_json_does_not_know_is_logged_all_the_same() -> None:
+    stream = io.StringIO()
+    configure_logs("info", "json", stream)
+    structlog.get_logger().info("odd", codes=("茉莉花",), what={1029})
+    assert '"codes": ["茉莉花"]' in stream.getvalue()
+    assert logged(stream)[0]["what"] == "{1029}"
+
+
 def test_people_may_read_the_console_form() -> None:
     stream = io.StringIO()
     configure_logs("debug", "console", stream)
