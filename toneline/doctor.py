@@ -23,7 +23,7 @@ from store.database import LocalDatabase
 from store.engine import engine_for
 from store.migrations import HEAD, current
 from toneline.command import emit
-from toneline.directory_commands import check_all
+from toneline.directory_folder import check_all
 from toneline.folders import ROOT, Folders
 from toneline.language import LANGUAGE_FAULTS, read_prompts, read_texts
 

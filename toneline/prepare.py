@@ -30,7 +30,7 @@ from store.database import LocalDatabase
 from store.engine import StoreError, engine_for
 from store.migrations import upgrade
 from toneline.demo import SAMPLE_SP, prepare_sample
-from toneline.directory_commands import publish_all
+from toneline.directory_folder import publish_all
 from toneline.folders import Folders
 from toneline.language import NoSuchLanguage, read_prompts, read_texts
 from toneline.presence import Presence, appear
