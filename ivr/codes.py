@@ -55,7 +55,7 @@ def _why_unknown(call: Call, code: str) -> tuple[str, ...]:
     if len(code) > LONGEST_CODE:
         return call.say("wrong_key")
     words = call.say("code_unknown", code=code)
-    nearest = call.snapshot.nearest(code)
+    nearest = call.snapshot.nearest(code, call.heard_at)
     if nearest:
         words += call.say("code_nearest_intro")
     for other in nearest:

@@ -229,7 +229,7 @@ class MoService:
     async def _look_up(self, msisdn: str, intent: Intent) -> LookedUp:
         snapshot = self.snapshot()
         if intent.kind == "search":
-            return LookedUp(found=snapshot.find(intent.words))
+            return LookedUp(found=snapshot.find(intent.words, self.now()))
         if intent.kind in ("branch_songs", "province_songs"):
             branch = snapshot.branch_of(msisdn) if intent.kind == "branch_songs" else None
             songs = snapshot.directory(branch or snapshot.province, self.now())
@@ -240,7 +240,7 @@ class MoService:
             return LookedUp()
         tone = snapshot.tone(intent.codes[0])
         if tone is None:
-            return LookedUp(nearest=snapshot.nearest(intent.codes[0]))
+            return LookedUp(nearest=snapshot.nearest(intent.codes[0], self.now()))
         return LookedUp(tone, await self._quote(msisdn, intent, tone))
 
     async def _quote(self, msisdn: str, intent: Intent, tone: Tone | None) -> Quote | None:

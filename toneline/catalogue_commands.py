@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from catalog.catalogue_file import BadCatalogue
+from catalog.catalogue_file import BadCatalogue, CatalogueRow
 from catalog.finding import find_tones
 from catalog.lifecycle import MOVES, PUBLISHED
 from catalog.tones import LONGEST_REASON, Tone, all_tones, find_tone, free_codes, move_tone
@@ -41,16 +41,23 @@ def tones() -> None:
     help="The folder that the column `audio` counts from (default: the file's own).",
 )
 @click.option("--draft", is_flag=True, help="New tones are drafts until `tones publish`.")
+@click.option("--replace", is_flag=True, help="A live code may get quite another song.")
 @config_option
 @json_option
 def import_tones(
-    file: Path, audio: Path | None, draft: bool, config: Path | None, as_json: bool
+    file: Path,
+    audio: Path | None,
+    draft: bool,
+    replace: bool,
+    config: Path | None,
+    as_json: bool,
 ) -> None:
     """Import a catalogue: all rows of FILE or none.
 
     Recordings may be mp3, wav, flac, m4a and whatever else ffmpeg knows. One that did not change
     since is left alone, so an import that was interrupted goes on where it stopped. A row without a
-    code gets the next free one.
+    code gets the next free one. A row whose code has a song of another title and another artist is
+    refused, unless --replace is given.
 
     Example: toneline tones import catalogue.csv --audio recordings/
     """
@@ -68,7 +75,7 @@ def import_tones(
 
     settings = settings_of(config)
     try:
-        batch = Batch.of(file, audio, as_draft=draft)
+        batch = Batch.of(file, audio, as_draft=draft, replaces=replace)
         recordings = sum(bool(row.audio) for row in batch.rows)
         with database_of(settings) as database, _progress(recordings, as_json) as advance:
             imported: Imported = import_catalogue(batch, settings, database, now(), advance)
@@ -83,6 +90,7 @@ def import_tones(
                 "imported": len(imported.planned),
                 "changed": imported.changed,
                 "codes": codes,
+                "replaced": [_replaced(was, row) for was, row in imported.replaced],
                 "suspended": imported.suspended,
                 "unspoken_titles": imported.unspoken,
             }
@@ -92,10 +100,23 @@ def import_tones(
     click.echo(f"{count} tones imported, {imported.changed} of them new or changed")
     for row in imported.given:
         click.echo(f"{row.code} is the code of {row.title} (line {row.line})")
+    for was, row in imported.replaced:
+        click.echo(
+            f"{row.code} was {was.title} by {was.artist}, and is {row.title} by {row.artist}"
+        )
     if imported.suspended:
         click.echo(f"still suspended: {' '.join(imported.suspended)}")
     if imported.unspoken:
         click.echo(f"titles read as their codes: {imported.unspoken} ({imported.why})")
+
+
+def _replaced(was: Tone, row: CatalogueRow) -> dict[str, Any]:
+    return {
+        "code": row.code,
+        "title": row.title,
+        "artist": row.artist,
+        "was": {"title": was.title, "artist": was.artist},
+    }
 
 
 @contextmanager
