@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, TextIO
 
 import structlog
@@ -25,13 +25,26 @@ def mask_numbers(
     return event
 
 
-def configure_logs(level: str, form: str, stream: TextIO = sys.stderr) -> None:
+NOTHING: Mapping[str, object] = {}
+
+
+def configure_logs(
+    level: str, form: str, stream: TextIO = sys.stderr, always: Mapping[str, object] = NOTHING
+) -> None:
     """Send structlog's, the standard library's and Twisted's events to `stream`.
 
-    `level` is the least shown; `form` is json, or console for people.
+    `level` is the least shown; `form` is json, or console for people. `always` is in every event.
     """
     threshold = logging.getLevelNamesMapping()[level.upper()]
+
+    def add_always(
+        _logger: object, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        event.update(always)
+        return event
+
     shared: list[structlog.typing.Processor] = [
+        add_always,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,

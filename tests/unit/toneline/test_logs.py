@@ -57,6 +57,14 @@ def test_an_event_is_one_line_of_json() -> None:
     assert event["level"] == "info"
 
 
+def test_what_a_process_is_stands_in_each_of_its_events_whoever_logs() -> None:
+    stream = io.StringIO()
+    configure_logs("info", "json", stream, {"worker": 2})
+    structlog.get_logger().info("call_ended")
+    logging.getLogger("apscheduler").warning("missed")
+    assert [event["worker"] for event in logged(stream)] == [2, 2]
+
+
 def test_people_may_read_the_console_form() -> None:
     stream = io.StringIO()
     configure_logs("debug", "console", stream)
