@@ -14,12 +14,15 @@ TURNAROUND_BUCKETS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5,
 
 
 class VoiceCounts(Structure):
-    """Calls and turnarounds; all but `calls_live` only grow.
+    """Calls and turnarounds; all but the first two only grow.
+
+    `connections_live`: calls, and who is about to be one, is refused or has said nothing yet.
 
     `turnarounds`: one number a bucket, the last for what is longer; `turnaround_s`: their sum.
     `VoiceCounts()` is a row of zeros, `VoiceCounts.from_buffer` one in given memory.
     """
 
+    connections_live: int
     calls_live: int
     calls_total: int
     calls_refused: int
@@ -31,6 +34,7 @@ class VoiceCounts(Structure):
     turnaround_s: float
 
     _fields_ = (
+        ("connections_live", c_int64),
         ("calls_live", c_int64),
         ("calls_total", c_int64),
         ("calls_refused", c_int64),

@@ -212,6 +212,7 @@ class VoiceService(Service):
         channel = Channel(self._clock.seconds, self.counts.observe_turnaround)
         connection = _Connection(peer, channel)
         self._connections.members.add(connection)
+        self.counts.connections_live = len(self._connections.members)
         connection.served = Deferred.fromCoroutine(self._serve(connection))
         connection.served.addErrback(_log_failure, connection)
         return channel
@@ -233,6 +234,7 @@ class VoiceService(Service):
         finally:
             self._unwatch(connection)
             self._connections.leave(connection)
+            self.counts.connections_live = len(self._connections.members)
         if channel.fault is not None:
             self.counts.protocol_errors += 1
             _log.warning("protocol_error", peer=connection.peer, reason=str(channel.fault))

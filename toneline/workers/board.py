@@ -17,10 +17,17 @@ from ivr.counts import VoiceCounts
 SILENT_S = 5.0
 """A worker that has given no sign of life for so long is not well."""
 BEAT_S = 1.0
+LEAD = 3
+"""Callers more than another's that are nothing to speak of."""
+TWISTEDS_MOST = 100
+"""So many connections Twisted takes in one go, to begin with."""
 
 
 class Row(Structure):
-    """What one worker has counted, and when it last was well: seconds of the monotonic clock."""
+    """What one worker has counted, and when it last gave a sign of life.
+
+    Seconds of the monotonic clock, which is the same for all processes; 0: it is away.
+    """
 
     counts: VoiceCounts
     beat_s: float
@@ -55,8 +62,25 @@ class Board:
 
     def calls_of_others(self, worker: int) -> Callable[[], int]:
         """Return what tells how many calls the workers but this one have now."""
-        others = [row.counts for number, row in enumerate(self.rows, start=1) if number != worker]
+        others = [row.counts for row in self._others(worker)]
         return lambda: sum(counts.calls_live for counts in others)
+
+    def room(self, worker: int) -> Callable[[], int]:
+        """Return what tells how many more callers a worker may take until it is ahead of another.
+
+        Ahead is who has more callers than another by `LEAD` and a sixteenth of its own; others that
+        are away do not count.
+        """
+        own, others = self.rows[worker - 1].counts, self._others(worker)
+
+        def room() -> int:
+            there = [row.counts.connections_live for row in others if row.beat_s]
+            if not there:
+                return TWISTEDS_MOST
+            callers: int = own.connections_live
+            return max(min(there) + LEAD + callers // 16 - callers, 0)
+
+        return room
 
     def is_well(self, worker: int, now_s: float) -> bool:
         """Say whether a worker gave a sign of life lately."""
@@ -64,6 +88,11 @@ class Board:
 
     def bury(self, worker: int) -> int:
         """Take a dead worker's calls off the board and return how many they were."""
-        counts = self.rows[worker - 1].counts
-        calls, counts.calls_live = counts.calls_live, 0
+        row = self.rows[worker - 1]
+        calls = row.counts.calls_live
+        row.counts.calls_live = row.counts.connections_live = 0
+        row.beat_s = 0.0
         return calls
+
+    def _others(self, worker: int) -> list[Row]:
+        return [row for number, row in enumerate(self.rows, start=1) if number != worker]

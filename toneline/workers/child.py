@@ -33,6 +33,7 @@ from toneline.voice import VoicePlan, operator_of, voice_service
 from toneline.workers import talk
 from toneline.workers.board import BEAT_S, Board
 from toneline.workers.talk import Begin, Begun, Drain, Drained, End, Hearing, Word, said
+from toneline.workers.turns import FairEndpoint
 
 log = structlog.get_logger()
 
@@ -90,7 +91,8 @@ class Worker:
         catalogue = CurrentCatalogue(database, _read_catalogue(plan), reactor)
         board = Board(talk.BOARD, begin.workers)
         row = board.rows[begin.worker - 1]
-        endpoint: Any = AdoptedStreamServerEndpoint(reactor, talk.PORT, begin.family)
+        port = AdoptedStreamServerEndpoint(reactor, talk.PORT, begin.family)
+        endpoint: Any = FairEndpoint(port, board.room(begin.worker), reactor)
         self._voice = voice_service(
             plan,
             endpoint,
