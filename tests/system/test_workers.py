@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.asterisk import environment
-from tests.system.line import ROOT, Line
+from tests.system.line import ROOT, Line, Settings
 
 WORKERS = ("--workers", "2")
 FIRST_CALLER = 13_905_260_000
@@ -121,7 +121,7 @@ def line(
 ) -> Iterator[Line]:
     """A line that several tests use; each has callers of its own."""
     folder = tmp_path_factory.mktemp("workers") / "line"
-    settings = {
+    settings: Settings = {
         "agi": {"max_calls": MOST},
         "paths": {"var": str(folder / "var"), "directories": str(directories)},
     }
