@@ -6,7 +6,7 @@ import json
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, TextIO
 
 import structlog
@@ -29,18 +29,31 @@ def mask_numbers(
     return event
 
 
+NOTHING: Mapping[str, object] = {}
+
+
 def render_json(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
     """Return an event as JSON; what JSON does not know is written as Python would show it."""
     return _JSON.encode(event)
 
 
-def configure_logs(level: str, form: str, stream: TextIO = sys.stderr) -> None:
+def configure_logs(
+    level: str, form: str, stream: TextIO = sys.stderr, always: Mapping[str, object] = NOTHING
+) -> None:
     """Send structlog's, the standard library's and Twisted's events to `stream`.
 
-    `level` is the least shown; `form` is json, or console for people.
+    `level` is the least shown; `form` is json, or console for people. `always` is in every event.
     """
     threshold = logging.getLevelNamesMapping()[level.upper()]
+
+    def add_always(
+        _logger: object, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        event.update(always)
+        return event
+
     shared: list[structlog.typing.Processor] = [
+        add_always,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
