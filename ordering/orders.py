@@ -167,6 +167,16 @@ def place(
     return Placed(request.order_id, "confirmed")
 
 
+def not_placed(
+    connection: Connection, order_id: str, message: outbox.Message, now: datetime
+) -> bool:
+    """Tell a subscriber that no order came of what he confirmed; False: one came after all."""
+    if find_order(connection, order_id) is not None:
+        return False
+    outbox.put(connection, message, now)
+    return True
+
+
 def _refusal(connection: Connection, request: OrderRequest, limits: Limits) -> OrderRefused | None:
     live = live_order(connection, request.msisdn, request.tone_code)
     if live is not None:
