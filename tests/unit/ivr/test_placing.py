@@ -10,7 +10,7 @@ from ordering import orders, outbox
 from store.database import StoreError, StoreUnavailable
 from tests.fakes.catalogue import a_tone
 from tests.fakes.channel import HANG_UP, IN_SILENCE, FakeChannel
-from tests.fakes.line import LineFixture
+from tests.fakes.line import LineFixture, provision_all
 from tests.unit.ivr.calls import DIRECT, ORDER, own
 
 CONFIRMED = ORDER[:2]
@@ -129,3 +129,21 @@ def test_a_failure_is_not_told_of_an_order_that_is_there(line: LineFixture) -> N
     values = (line.orders()[0]["order_id"], message, line.now())
     assert not line.local.run_now(orders.not_placed, *values)
     assert answers(line) == []
+
+
+def test_an_order_that_the_store_takes_an_hour_later_can_still_be_undone(line: LineFixture) -> None:
+    line.database.failures["place"] = [StoreUnavailable("locked")] * 275
+    line.call(dialled=DIRECT, keys=GONE)
+    while not line.orders():
+        line.clock.advance(1.0)
+    line.clock.advance(29 * 60)
+    line.local.run_now(provision_all, line.now())
+    values = ("8613905250001", line.now(), 30, line.now())
+    assert line.local.run_now(orders.undo_last, *values) is not None
+
+
+def test_what_the_store_takes_at_no_time_is_given_up_and_texted(line: LineFixture) -> None:
+    line.database.failures["place"] = [StoreUnavailable("locked")] * 1000
+    line.call(dialled=DIRECT, keys=GONE)
+    line.clock.pump([10.0] * 400)
+    assert answers(line) == [("order_failed", "1029")]
