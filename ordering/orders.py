@@ -31,6 +31,8 @@ OWNED_STATES = ("provisioned", "captured")
 NOT_SPENT_STATES = ("undone", "expired", "failed")
 RESTORE_WINDOW = timedelta(minutes=30)
 """How long HF takes back what 00000 cancelled (contract.md)."""
+LATE = timedelta(seconds=10)
+"""Recorded so long after its confirmation, an order may be undone as long as one recorded at once."""
 
 
 class QuoteShown(Protocol):
@@ -149,9 +151,12 @@ def place(
 
     Placing the same `order_id` again returns what became of it. A tone the number has or is
     getting, and what is over the day's limits, is refused and nothing is written but the refusal.
+
+    Undo and capture count from the order's `confirmed_at`, of which the notice tells: what the
+    store could take only later has the moment it was recorded. The consent keeps the answer's own.
     """
     refused = _refusal(connection, request, limits)
-    if refused is None and not insert_once(connection, table, _row(request)):
+    if refused is None and not insert_once(connection, table, _row(request, now)):
         refused = _already(live_order(connection, request.msisdn, request.tone_code))
     if refused is not None:
         present = find_order(connection, request.order_id)
@@ -167,6 +172,16 @@ def place(
         outbox.put(connection, notice, now)
     announce(connection, "orders")
     return Placed(request.order_id, "confirmed")
+
+
+def not_placed(
+    connection: Connection, order_id: str, message: outbox.Message, now: datetime
+) -> bool:
+    """Tell a subscriber that no order came of what he confirmed; False: one came after all."""
+    if find_order(connection, order_id) is not None:
+        return False
+    outbox.put(connection, message, now)
+    return True
 
 
 def _refusal(connection: Connection, request: OrderRequest, limits: Limits) -> OrderRefused | None:
@@ -191,7 +206,9 @@ def _already(live: Order | None) -> OrderRefused:
     return OrderRefused(reason, live.order_id)
 
 
-def _row(request: OrderRequest) -> dict[str, object]:
+def _row(request: OrderRequest, now: datetime) -> dict[str, object]:
+    is_late = now - request.confirmed_at > LATE
+    confirmed_at = now if is_late else request.confirmed_at
     return {
         "order_id": request.order_id,
         "msisdn": request.msisdn,
@@ -203,8 +220,8 @@ def _row(request: OrderRequest) -> dict[str, object]:
         "price_fen": request.quote.prices.visitor,
         "pays_fen": request.quote.pays_fen,
         "requested_at": request.requested_at,
-        "confirmed_at": request.confirmed_at,
-        "next_at": request.confirmed_at,
+        "confirmed_at": confirmed_at,
+        "next_at": confirmed_at,
         "call_id": request.call_id,
         "mo_id": request.mo_id,
     }

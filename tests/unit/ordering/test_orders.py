@@ -102,6 +102,29 @@ def test_twenty_confirmations_at_once_make_one_order(database: LocalDatabase) ->
     assert database.run_now(count, outbox) == 1
 
 
+def test_an_order_recorded_late_can_be_undone_as_long_as_any_other(database: LocalDatabase) -> None:
+    later = NOON + 45 * MINUTE
+    database.run_now(orders.place, a_request(), a_notice(), LIMITS, later)
+    fulfil(database, later)
+    assert fulfil(database, later + 29 * MINUTE) == []
+    sent_at = later + 29 * MINUTE
+    undone = database.run_now(orders.undo_last, NUMBER, sent_at, 30, sent_at)
+    assert undone is not None
+    proof = database.run_now(orders.consent_of, "a")
+    assert proof is not None
+    assert proof["answered_at"] == NOON
+
+
+def test_an_order_recorded_late_is_charged_when_its_time_to_undo_is_over(
+    database: LocalDatabase,
+) -> None:
+    later = NOON + 45 * MINUTE
+    database.run_now(orders.place, a_request(), a_notice(), LIMITS, later)
+    fulfil(database, later)
+    assert fulfil(database, later + 30 * MINUTE) == ["a"]
+    assert database.run_now(orders.state_of, "a") == "captured"
+
+
 def test_a_day_has_a_limit_of_orders(database: LocalDatabase) -> None:
     for n, code in enumerate(("1007", "1010", "1029")):
         assert isinstance(place(database, a_request(f"o{n}", code)), Placed)
