@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from operator import itemgetter
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
@@ -413,14 +414,26 @@ _UNDO = (
 
 
 def undo_last(
-    connection: Connection, msisdn: str, sent_at: datetime, undo_min: int, now: datetime
+    connection: Connection,
+    msisdn: str,
+    sent_at: datetime,
+    undo_min: int,
+    now: datetime,
+    tone_code: str | None = None,
 ) -> Order | None:
-    """Undo the newest order confirmed within `undo_min` before `sent_at`; None: there is none."""
+    """Undo the order confirmed last within `undo_min` before `sent_at`; None: there is none.
+
+    With a `tone_code` that tone's order and no other.
+    """
     since = sent_at - timedelta(minutes=undo_min)
-    for order in reversed(owned(connection, msisdn)):
-        confirmed_at = order.confirmed_at
-        if confirmed_at is None or not since <= confirmed_at <= sent_at:
-            continue
+    lately = [
+        (order.confirmed_at, order.order_id, order)
+        for order in owned(connection, msisdn)
+        if order.confirmed_at is not None
+        and since <= order.confirmed_at <= sent_at
+        and tone_code in (None, order.tone_code)
+    ]
+    for _, _, order in sorted(lately, key=itemgetter(0, 1), reverse=True):
         values = {"undone": order.order_id, "at": now}
         if connection.execute(_UNDO, values).rowcount:
             record(connection, now, msisdn, "undo", {"tone_code": order.tone_code}, order)

@@ -183,11 +183,20 @@ def decline(turn: Turn) -> Reply | None:
 
 
 def undo(turn: Turn) -> Reply:
-    """Take back the last order, by the time the message came (0)."""
+    """Take back the last order, or that of the tone named, by the time the message came (0)."""
+    named = turn.intent.codes[0] if turn.intent.codes else None
     minutes = turn.rules.limits.undo_min
     sent_at = turn.incoming.received_at
-    undone = orders.undo_last(turn.connection, turn.msisdn, sent_at, minutes, turn.now)
+    undone = orders.undo_last(turn.connection, turn.msisdn, sent_at, minutes, turn.now, named)
     if undone is None:
-        return turn.say("nothing_to_undo")
+        return turn.say("nothing_to_undo") if named is None else _not_undone(turn, named)
     code, pays = undone.tone_code, turn.texts.money(undone.pays_fen)
     return turn.say("undone", code, title=undone.title, code=code, pays=pays)
+
+
+def _not_undone(turn: Turn, code: str) -> Reply:
+    """Say why the order of a tone is not taken back; none of another tone is in its place."""
+    live = orders.live_order(turn.connection, turn.msisdn, code)
+    if live is None:
+        return turn.say("not_owned", code=code)
+    return turn.say("undo_too_late", code, title=live.title, code=code)

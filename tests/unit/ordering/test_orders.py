@@ -176,6 +176,20 @@ def test_the_last_order_is_undone_within_its_time_and_never_charged(
     assert "b" not in fulfil(database, late)
 
 
+def test_what_was_confirmed_last_is_undone_first_whenever_it_was_asked(
+    database: LocalDatabase,
+) -> None:
+    asked_first = replace(a_request("a", "1007"), confirmed_at=NOON + 3 * MINUTE)
+    place(database, replace(a_request("b", "1010"), confirmed_at=NOON + 2 * MINUTE))
+    place(database, asked_first)
+    sent_at = NOON + 4 * MINUTE
+    undone = [
+        database.run_now(orders.undo_last, NUMBER, sent_at, 30, sent_at, code)
+        for code in ("1041", None, "1010")
+    ]
+    assert [order and order.order_id for order in undone] == [None, "a", "b"]
+
+
 def test_the_time_of_the_message_decides_whether_an_undo_is_in_time(
     database: LocalDatabase,
 ) -> None:
