@@ -126,7 +126,8 @@ _LIVE = _OF_NUMBER.where(table.c.state.in_(LIVE_STATES))
 _LIVE_OF_TONE = _LIVE.where(table.c.tone_code == bindparam("tone_code"))
 _TODAY = select(func.count(), func.coalesce(func.sum(table.c.pays_fen), 0)).where(
     table.c.msisdn == bindparam("msisdn"),
-    table.c.requested_at >= bindparam("since"),
+    table.c.confirmed_at >= bindparam("midnight"),
+    table.c.confirmed_at < bindparam("next_midnight"),
     table.c.state.not_in(NOT_SPENT_STATES),
 )
 _INSERT_CONSENT = insert(consent)
@@ -172,9 +173,14 @@ def _refusal(connection: Connection, request: OrderRequest, limits: Limits) -> O
     live = live_order(connection, request.msisdn, request.tone_code)
     if live is not None:
         return _already(live)
+    # By the consent: a question of before midnight may be answered after it.
     local = request.confirmed_at.astimezone(ZoneInfo(limits.timezone))
     midnight = datetime.combine(local.date(), time(), local.tzinfo)
-    today = {"msisdn": request.msisdn, "since": midnight}
+    today = {
+        "msisdn": request.msisdn,
+        "midnight": midnight,
+        "next_midnight": midnight + timedelta(days=1),
+    }
     count, spent = connection.execute(_TODAY, today).one()
     if count >= limits.orders_per_day:
         return OrderRefused("orders_per_day")

@@ -119,6 +119,22 @@ def test_a_day_has_a_limit_of_money_and_what_was_undone_does_not_count(
     assert place(database, a_request("c", "1010", pays_fen=500)) == Placed("c", "confirmed")
 
 
+def test_a_days_limits_count_what_was_confirmed_that_day_whenever_it_was_asked(
+    database: LocalDatabase,
+) -> None:
+    midnight = NOON + timedelta(hours=12)
+
+    def confirmed(order_id: str, code: str, at: datetime) -> Placed | OrderRefused:
+        return place(database, replace(a_request(order_id, code), confirmed_at=at))
+
+    for number, code in enumerate(("1007", "1010", "1029")):
+        at = midnight + number * MINUTE
+        assert confirmed(code, code, at) == Placed(code, "confirmed")
+    assert confirmed("d", "1032", midnight + 4 * MINUTE) == OrderRefused("orders_per_day")
+    # One that the store hears of late counts for the day of its consent, too.
+    assert confirmed("e", "1032", midnight - MINUTE) == Placed("e", "confirmed")
+
+
 def test_a_refused_order_stands_in_the_trace(database: LocalDatabase) -> None:
     place(database, a_request())
     place(database, a_request("b"))
