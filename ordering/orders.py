@@ -23,6 +23,7 @@ from store.changes import announce
 from store.once import insert_once
 from store.schema import LIVE_STATES, consent, event
 from store.schema import order as table
+from store.turns import take_turns
 
 STATES = (
     "requested", "confirmed", "authorised", "provisioned", "captured",
@@ -151,6 +152,7 @@ def place(
     Placing the same `order_id` again returns what became of it. A tone the number has or is
     getting, and what is over the day's limits, is refused and nothing is written but the refusal.
     """
+    take_turns(connection, request.msisdn)
     refused = _refusal(connection, request, limits)
     if refused is None and not insert_once(connection, table, _row(request)):
         refused = _already(live_order(connection, request.msisdn, request.tone_code))

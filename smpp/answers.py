@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, select, text, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from ordering import claims, consent, outbox
 from ordering.claims import Claim
@@ -16,6 +16,7 @@ from smpp.grammar import CANCELLING, Intent, Kind
 from smpp.turn import Incoming, LookedUp, Reply, Terms, Turn
 from store.once import insert_once
 from store.schema import mo
+from store.turns import take_turns
 
 MOST_IN_A_MINUTE = 20
 ONE_ALARM_IN = timedelta(hours=1)
@@ -118,7 +119,9 @@ def answer(
         return TermsUnknown(terms_key)
     if incoming.in_parts:
         parts.answered(connection, incoming.mo_id, now)
-    _take_turns(connection, incoming)
+    if incoming.silent is None:
+        # Two hosts may be given both copies of a message in the same instant.
+        take_turns(connection, incoming.msisdn)
     since = incoming.received_at - REPEATED_WITHIN
     values = {"msisdn": incoming.msisdn, "this": incoming.mo_id, "since": since}
     latest = [_Earlier(*row) for row in connection.execute(_LATEST, values)]
@@ -143,21 +146,6 @@ def answer(
     connection.execute(_OUTCOME, {"id": incoming.mo_id, "became": outcome})
     alarm = outcome == "flood" and not _had_alarm(turn, latest)
     return Answered(incoming.mo_id, outcome, flood=alarm, claim=claim)
-
-
-_ALONE = text("SELECT pg_advisory_xact_lock(:what, :number)")
-_MESSAGES_OF_ONE = 0x30
-
-
-def _take_turns(connection: Connection, incoming: Incoming) -> None:
-    """Let other hosts wait with this number's messages until this transaction is over.
-
-    Two hosts may be given both copies of a message in the same instant: the second to come is to
-    see what the first has written. One host alone has one transaction at a time.
-    """
-    if connection.dialect.name == "postgresql" and incoming.silent is None:
-        number = int(incoming.msisdn[-9:])
-        connection.execute(_ALONE, {"what": _MESSAGES_OF_ONE, "number": number})
 
 
 def _is_first_copy(latest: _Earlier, incoming: Incoming, left: str | None) -> bool:

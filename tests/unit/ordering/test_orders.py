@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, text
 
 from catalog.tones import Prices
 from ordering import orders
@@ -133,6 +133,21 @@ def test_a_days_limits_count_what_was_confirmed_that_day_whenever_it_was_asked(
     assert confirmed("d", "1032", midnight + 4 * MINUTE) == OrderRefused("orders_per_day")
     # One that the store hears of late counts for the day of its consent, too.
     assert confirmed("e", "1032", midnight - MINUTE) == Placed("e", "confirmed")
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_two_hosts_keep_a_days_limits_together(database: LocalDatabase) -> None:
+    one_a_day = replace(LIMITS, orders_per_day=1)
+    waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    with ThreadPoolExecutor(1) as other_host, database.engine.connect() as here:
+        with here.begin():
+            first = orders.place(here, a_request("a", "1007"), None, one_a_day, NOON)
+            second = other_host.submit(place, database, a_request("b", "1010"), one_a_day)
+            with database.engine.connect() as watching:
+                while not second.done() and not watching.scalar(waiting):
+                    watching.rollback()
+        assert first == Placed("a", "confirmed")
+        assert second.result() == OrderRefused("orders_per_day")
 
 
 def test_a_refused_order_stands_in_the_trace(database: LocalDatabase) -> None:
