@@ -48,8 +48,10 @@ class TermsUnknown:
 
 
 @dataclass(frozen=True, slots=True)
-class NotAnAnswer:
-    """It names what no question is open about, and so asks for it: look that up, and try again."""
+class ToLookUp:
+    """It cannot be answered without a look-up of this code: make it, and try again."""
+
+    code: str
 
 
 _terms: dict[str, Terms] = {}
@@ -101,16 +103,16 @@ def answer(
     connection: Connection,
     incoming: Incoming,
     intent: Intent,
-    known: LookedUp | None,
+    known: LookedUp,
     terms_key: str,
     left: str | None,
     claimant: str,
     now: datetime,
-) -> Answered | TermsUnknown | NotAnAnswer:
+) -> Answered | TermsUnknown | ToLookUp:
     """Record an MO, do what it asks and put the reply into the outbox, once.
 
-    Once for its `mo_id`, and for what the SMSC sends a second time. `known` may be None for what
-    seems to answer a question: mostly it does, and nothing has to be looked up. `left` is the
+    Once for its `mo_id`, and for what the SMSC sends a second time. Which question a bare Y means
+    is only known here, so that `known` has nothing of it the first time. `left` is the
     number's earlier MO if the response to that is known to have left, though it was not noted yet.
     The reply is claimed by `claimant`, if that is a word: for the host that keeps a place for it.
     """
@@ -128,11 +130,12 @@ def answer(
     if latest and _is_first_copy(latest[0], incoming, left):
         return _repeated(connection, latest[0].mo_id, "")
     questions = _questions(connection, incoming, intent)
-    if known is None and not any(one.tone_code == intent.codes[0] for one in questions):
-        return NotAnAnswer()
+    unknown = _to_look_up(intent, known, questions)
+    if unknown is not None:
+        return unknown
     if not insert_once(connection, mo, _mo_row(incoming, intent)):
         return _repeated(connection, incoming.mo_id, claimant)
-    turn = Turn(connection, incoming, intent, known or LookedUp(), terms, now, questions)
+    turn = Turn(connection, incoming, intent, known, terms, now, questions)
     flooding = _is_flood(turn, latest)
     reply: Reply | None = None
     if incoming.silent is not None:
@@ -178,6 +181,16 @@ def _questions(
     if intent.kind not in ("confirm", "decline"):
         return ()
     return consent.open_questions(connection, incoming.msisdn, incoming.received_at)
+
+
+def _to_look_up(
+    intent: Intent, known: LookedUp, questions: Sequence[consent.Question]
+) -> ToLookUp | None:
+    """Return what a bare Y confirms, unless it is looked up already."""
+    if intent.kind != "confirm" or intent.codes or len(questions) != 1:
+        return None
+    code = questions[0].tone_code
+    return None if known.code == code else ToLookUp(code)
 
 
 def _mo_row(incoming: Incoming, intent: Intent) -> dict[str, object]:

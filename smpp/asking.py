@@ -125,20 +125,40 @@ def _confirmed_before(turn: Turn) -> Reply:
 
 
 def _place(turn: Turn, question: consent.Question) -> Reply:
-    values = {"title": question.title, "code": question.tone_code}
-    of_function = question.tone_code == FUNCTION_CODE
-    if not of_function and not _is_sold(turn, question.tone_code):
-        return turn.say("refused_licence_ended", question.tone_code, **values)
+    """Order what a question asked, at its price, unless he may not have it any more."""
+    code = question.tone_code
+    values = {"title": question.title, "code": code}
+    refused = _no_longer(turn, question)
+    if refused is not None:
+        return refused
     consent.close(turn.connection, question.question_id, "confirmed", turn.now)
     request = _request(turn, question)
     placed = orders.place(turn.connection, request, None, turn.rules.limits, turn.now)
     if isinstance(placed, orders.OrderRefused):
         name = "being_ordered" if placed.reason == "being_ordered" else f"refused_{placed.reason}"
-        return turn.say(name, question.tone_code, **values)
-    name = "function_opened" if of_function else "order_notice"
+        return turn.say(name, code, **values)
+    name = "function_opened" if code == FUNCTION_CODE else "order_notice"
     notice = turn.say(name, pays=turn.texts.money(question.pays_fen), **values)
     expires_at = turn.now + NOTICE_VALID
-    return Reply(notice.name, notice.text, expires_at, question.tone_code, placed.order_id)
+    return Reply(notice.name, notice.text, expires_at, code, placed.order_id)
+
+
+def _no_longer(turn: Turn, question: consent.Question) -> Reply | None:
+    """Say what has come between a question and its answer; None: nothing.
+
+    Only whether he may have it is asked anew: what he pays is what the question said.
+    """
+    code, title, quote = question.tone_code, question.title, turn.known.quote
+    if code != FUNCTION_CODE and not _is_sold(turn, code):
+        turn.record("refused", {"tone_code": code, "reason": "licence_ended"})
+        return turn.say("refused_licence_ended", code, title=title, code=code)
+    if quote is None:
+        return turn.say("no_quote", code, title=title, code=code)
+    if quote.eligible:
+        return None
+    if code == FUNCTION_CODE and quote.reason == "owned":
+        return turn.say("function_is_open", code)
+    return _refused(turn, code, title, quote)
 
 
 def _is_sold(turn: Turn, code: str) -> bool:
