@@ -17,6 +17,8 @@ from smpp import cancelling, looking_up
 from smpp.turn import Reply, Turn
 
 NOTICE_VALID = timedelta(hours=48)
+_FULFILLED = ("owned", "being_ordered")
+"""Refusals that leave nothing to confirm; what is refused otherwise may be confirmed later."""
 
 
 def ask(turn: Turn) -> Reply:
@@ -131,9 +133,10 @@ def _place(turn: Turn, question: consent.Question) -> Reply:
     refused = _no_longer(turn, question)
     if refused is not None:
         return refused
-    consent.close(turn.connection, question.question_id, "confirmed", turn.now)
     request = _request(turn, question)
     placed = orders.place(turn.connection, request, None, turn.rules.limits, turn.now)
+    if isinstance(placed, orders.Placed) or placed.reason in _FULFILLED:
+        consent.close(turn.connection, question.question_id, "confirmed", turn.now)
     if isinstance(placed, orders.OrderRefused):
         name = "being_ordered" if placed.reason == "being_ordered" else f"refused_{placed.reason}"
         return turn.say(name, code, **values)

@@ -9,12 +9,13 @@ import pytest
 from sqlalchemy import select
 
 from catalog.tones import Prices, retire_tone
-from ordering import subscribers
+from ordering import orders, subscribers
 from ordering.provisioning import Quote
 from store.schema import consent, order, question
 from tests.fakes.catalogue import a_tone
 from tests.fakes.messages import MSISDN
 from tests.fakes.shortcode import RULES, ShortCode, SilentOperator
+from tests.unit.ordering.test_orders import a_request
 
 
 def test_a_code_is_answered_with_the_question(line: ShortCode) -> None:
@@ -222,6 +223,28 @@ def test_a_function_that_was_opened_meanwhile_is_not_opened_again(line: ShortCod
     line.database.run_now(subscribers.set_subscriber, MSISDN, line.now, "visitor", "on", "active")
     assert line.text("Y").startswith("您已开通彩铃功能")
     assert line.orders() == {}
+
+
+def test_a_question_stays_open_until_its_order_is_placed(line: ShortCode) -> None:
+    line.with_(rules=replace(RULES, limits=replace(RULES.limits, orders_per_day=1)))
+    line.order("1055")
+    line.text("1029")
+    for _ in range(2):
+        assert line.text("Y").startswith("您今天订购次数已达上限")
+        assert [row.state for row in line.rows(select(question))] == ["confirmed", "open"]
+    line.text("撤回1055")
+    assert line.text("Y").startswith("已订购《茉莉花》2元")
+    assert {row.state for row in line.rows(select(question))} == {"confirmed"}
+
+
+def test_a_question_whose_tone_came_another_way_is_closed_by_its_answer(line: ShortCode) -> None:
+    line.text("1029")
+    called = replace(a_request(at=line.now), msisdn=MSISDN)
+    line.database.run_now(orders.place, called, None, RULES.limits, line.now)
+    assert line.text("Y").startswith("《茉莉花》正在为您办理")
+    line.text("0")
+    assert line.text("Y").startswith("没有待确认的订购")
+    assert line.orders() == {"1029": "undone"}
 
 
 def test_over_the_days_limits_is_refused_with_where_to_ask(line: ShortCode) -> None:
