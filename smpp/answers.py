@@ -119,8 +119,6 @@ def answer(
     terms = _terms.get(terms_key)
     if terms is None:
         return TermsUnknown(terms_key)
-    if incoming.in_parts:
-        parts.answered(connection, incoming.mo_id, now)
     if incoming.silent is None:
         # Two hosts may be given both copies of a message in the same instant.
         take_turns(connection, incoming.msisdn)
@@ -128,11 +126,13 @@ def answer(
     values = {"msisdn": incoming.msisdn, "this": incoming.mo_id, "since": since}
     latest = [_Earlier(*row) for row in connection.execute(_LATEST, values)]
     if latest and _is_first_copy(latest[0], incoming, left):
+        _settle_parts(connection, incoming, now)
         return _repeated(connection, latest[0].mo_id, "")
     questions = _questions(connection, incoming, intent)
     unknown = _to_look_up(intent, known, questions)
     if unknown is not None:
         return unknown
+    _settle_parts(connection, incoming, now)
     if not insert_once(connection, mo, _mo_row(incoming, intent)):
         return _repeated(connection, incoming.mo_id, claimant)
     turn = Turn(connection, incoming, intent, known, terms, now, questions)
@@ -149,6 +149,12 @@ def answer(
     connection.execute(_OUTCOME, {"id": incoming.mo_id, "became": outcome})
     alarm = outcome == "flood" and not _had_alarm(turn, latest)
     return Answered(incoming.mo_id, outcome, flood=alarm, claim=claim)
+
+
+def _settle_parts(connection: Connection, incoming: Incoming, now: datetime) -> None:
+    """Take a repeated part for known, now that this transaction holds the message itself."""
+    if incoming.in_parts:
+        parts.answered(connection, incoming.mo_id, now)
 
 
 def _is_first_copy(latest: _Earlier, incoming: Incoming, left: str | None) -> bool:
