@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from operator import itemgetter
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
@@ -22,6 +23,7 @@ from store.changes import announce
 from store.once import insert_once
 from store.schema import LIVE_STATES, consent, event
 from store.schema import order as table
+from store.turns import take_turns
 
 STATES = (
     "requested", "confirmed", "authorised", "provisioned", "captured",
@@ -32,7 +34,7 @@ NOT_SPENT_STATES = ("undone", "expired", "failed")
 RESTORE_WINDOW = timedelta(minutes=30)
 """How long HF takes back what 00000 cancelled (contract.md)."""
 LATE = timedelta(seconds=10)
-"""Recorded so long after its confirmation, an order may be undone as long as one recorded at once."""
+"""Recorded so long after its confirmation, an order may be undone as long as if confirmed then."""
 
 
 class QuoteShown(Protocol):
@@ -127,7 +129,8 @@ _LIVE = _OF_NUMBER.where(table.c.state.in_(LIVE_STATES))
 _LIVE_OF_TONE = _LIVE.where(table.c.tone_code == bindparam("tone_code"))
 _TODAY = select(func.count(), func.coalesce(func.sum(table.c.pays_fen), 0)).where(
     table.c.msisdn == bindparam("msisdn"),
-    table.c.requested_at >= bindparam("since"),
+    table.c.confirmed_at >= bindparam("midnight"),
+    table.c.confirmed_at < bindparam("next_midnight"),
     table.c.state.not_in(NOT_SPENT_STATES),
 )
 _JSON = json.JSONEncoder(ensure_ascii=False)  # json.dumps would make one each time
@@ -155,6 +158,7 @@ def place(
     Undo and capture count from the order's `confirmed_at`, of which the notice tells: what the
     store could take only later has the moment it was recorded. The consent keeps the answer's own.
     """
+    take_turns(connection, request.msisdn)
     refused = _refusal(connection, request, limits)
     if refused is None and not insert_once(connection, table, _row(request, now)):
         refused = _already(live_order(connection, request.msisdn, request.tone_code))
@@ -188,9 +192,14 @@ def _refusal(connection: Connection, request: OrderRequest, limits: Limits) -> O
     live = live_order(connection, request.msisdn, request.tone_code)
     if live is not None:
         return _already(live)
+    # By the consent: a question of before midnight may be answered after it.
     local = request.confirmed_at.astimezone(ZoneInfo(limits.timezone))
     midnight = datetime.combine(local.date(), time(), local.tzinfo)
-    today = {"msisdn": request.msisdn, "since": midnight}
+    today = {
+        "msisdn": request.msisdn,
+        "midnight": midnight,
+        "next_midnight": midnight + timedelta(days=1),
+    }
     count, spent = connection.execute(_TODAY, today).one()
     if count >= limits.orders_per_day:
         return OrderRefused("orders_per_day")
@@ -444,14 +453,26 @@ _UNDO = (
 
 
 def undo_last(
-    connection: Connection, msisdn: str, sent_at: datetime, undo_min: int, now: datetime
+    connection: Connection,
+    msisdn: str,
+    sent_at: datetime,
+    undo_min: int,
+    now: datetime,
+    tone_code: str | None = None,
 ) -> Order | None:
-    """Undo the newest order confirmed within `undo_min` before `sent_at`; None: there is none."""
+    """Undo the order confirmed last within `undo_min` before `sent_at`; None: there is none.
+
+    With a `tone_code` that tone's order and no other.
+    """
     since = sent_at - timedelta(minutes=undo_min)
-    for order in reversed(owned(connection, msisdn)):
-        confirmed_at = order.confirmed_at
-        if confirmed_at is None or not since <= confirmed_at <= sent_at:
-            continue
+    lately = [
+        (order.confirmed_at, order.order_id, order)
+        for order in owned(connection, msisdn)
+        if order.confirmed_at is not None
+        and since <= order.confirmed_at <= sent_at
+        and tone_code in (None, order.tone_code)
+    ]
+    for _, _, order in sorted(lately, key=itemgetter(0, 1), reverse=True):
         values = {"undone": order.order_id, "at": now}
         if connection.execute(_UNDO, values).rowcount:
             record(connection, now, msisdn, "undo", {"tone_code": order.tone_code}, order)

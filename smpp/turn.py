@@ -47,9 +47,9 @@ class Incoming:
 class LookedUp:
     """What the catalogue and the operator said of the codes or words of an MO.
 
-    `quote` is of the tone, or of the ring-back function when that is what it is about, unless it is
-    to be made of our own database; `found` are the songs of a search, or of the directory of
-    `owner`.
+    `code` is the one that was looked up. `quote` is of its tone, or of the ring-back function when
+    that is what it is about, unless it is to be made of our own database; `found` are the songs of
+    a search, or of the directory of `owner`.
     """
 
     tone: Tone | None = None
@@ -57,6 +57,7 @@ class LookedUp:
     nearest: tuple[Tone, ...] = ()
     found: tuple[Tone, ...] = ()
     owner: str = ""
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
