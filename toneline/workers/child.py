@@ -63,7 +63,8 @@ class Worker:
 
     def orphaned(self) -> None:
         """End at once: without a parent, and its store, nothing can be done for a call."""
-        log.error("parent_gone", calls=0 if self._voice is None else self._voice.calls_live)
+        if self._voice is not None:  # before that there is no log
+            log.error("parent_gone", calls_lost=self._voice.calls_live)
         self._leave(1)
 
     async def _begin(self, begin: Begin) -> None:
@@ -182,5 +183,6 @@ def run() -> None:
 
 def _leave(status: int) -> None:
     # At once: calls that were left would raise whatever is in their way out of the interpreter.
-    sys.stderr.flush()
+    with suppress(OSError):
+        sys.stderr.flush()
     os._exit(status)
