@@ -83,7 +83,6 @@ class Worker:
             sys.stderr.write(f"{error}\n")
             self._leave(1)
         else:
-            collect_seldom()
             self._tell(Begun())
 
     async def _take_calls(self, begin: Begin) -> None:
@@ -113,6 +112,7 @@ class Worker:
         database.startService()
         await database.run(version)  # before the first caller needs the store
         catalogue.startService()
+        collect_seldom()
         self._voice.startService()
         await self._voice.bound()
 
