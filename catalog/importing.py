@@ -9,7 +9,8 @@ from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
 from catalog import lifecycle
-from catalog.tones import BadCatalogue, CatalogueRow, Tone, free_codes, quarantined_until
+from catalog.catalogue_file import BadCatalogue, CatalogueRow
+from catalog.tones import Tone, free_codes, quarantined_until
 
 _Song: TypeAlias = tuple[str, str, str]
 

@@ -21,7 +21,7 @@ QUESTION = 134
 LIST = 201
 
 _LONGEST = {
-    "title": "歌" * 20,  # catalog.tones.LONGEST
+    "title": "歌" * 20,  # catalog.catalogue_file.LONGEST
     "artist": "人" * 15,
     "code": "8" * 8,
     "nearest": "88888888",

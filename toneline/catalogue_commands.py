@@ -11,17 +11,10 @@ from typing import Any
 
 import click
 
+from catalog.catalogue_file import BadCatalogue
 from catalog.finding import find_tones
 from catalog.lifecycle import MOVES, PUBLISHED
-from catalog.tones import (
-    LONGEST_REASON,
-    BadCatalogue,
-    Tone,
-    all_tones,
-    find_tone,
-    free_codes,
-    move_tone,
-)
+from catalog.tones import LONGEST_REASON, Tone, all_tones, find_tone, free_codes, move_tone
 from toneline.command import (
     Refused,
     config_option,

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from audio.formats import RATE_HZ, SAMPLE_BYTES, SoundUnreadable, with_ending
 from audio.scores import VERSION, BadScore, parse_score
-from catalog.tones import CatalogueRow, Tone, read_catalogue
+from catalog.catalogue_file import CatalogueRow, read_catalogue
+from catalog.tones import Tone
 from toneline.titles import install_title
 
 SAMPLE_SP = "示例曲库"

@@ -13,18 +13,10 @@ from audio.crew import Crew, Failed
 from audio.formats import SoundUnreadable, sweep
 from audio.ingest import import_sound
 from audio.kokoro import SpeechUnavailable
+from catalog.catalogue_file import BadCatalogue, CatalogueRow, decode_catalogue, read_catalogue
 from catalog.importing import Planned, plan_import
 from catalog.lifecycle import SUSPENDED
-from catalog.tones import (
-    BadCatalogue,
-    CatalogueRow,
-    Tone,
-    all_tones,
-    decode_catalogue,
-    import_tones,
-    read_catalogue,
-    version,
-)
+from catalog.tones import Tone, all_tones, import_tones, version
 from config.settings import Settings, zone
 from store.database import LocalDatabase
 from toneline.folders import Folders

@@ -17,8 +17,9 @@ import structlog
 from audio import prompts as prompt_files
 from audio.formats import SoundUnreadable
 from catalog.branches import BadBranches, BranchTable, read_branches
+from catalog.catalogue_file import BadCatalogue
 from catalog.snapshot import Snapshot, load_snapshot
-from catalog.tones import BadCatalogue, Tone, all_tones, has_others, put_tones, spell_anew
+from catalog.tones import Tone, all_tones, has_others, put_tones, spell_anew
 from catalog.values import NotAMobile, parse_msisdn
 from config.settings import Settings, zone
 from ivr.prompts import PromptBook, PromptBookInvalid

@@ -62,6 +62,7 @@ PACES = (
     Pace(50, 0, 0.0, 3.0, 2),
     Pace(500, 0, 0.0, 3.0, 2),
     Pace(500, 400, 8.4, 9.0, 1),
+    Pace(1, 100, 0.0, 45.0, 1, peers=("bare Twisted",)),
     Pace(50, 2000, 40.0, 45.0, 1, peers=("bare Twisted",)),
     Pace(500, 2000, 40.0, 45.0, 1, peers=("bare Twisted",)),
 )

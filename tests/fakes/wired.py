@@ -22,12 +22,29 @@ MO = DeliverSm(5, "8613905250001", "12530019", b"CX")
 MT = MtMessage("12530019", "8613905250001", "Y", 1)
 
 
+class Socket:
+    """What the SMSC reads; `room`: the octets that it takes until it reads on."""
+
+    def __init__(self) -> None:
+        self.octets = b""
+        self.room = 65_536
+
+    def send(self, octets: bytes) -> int:
+        if not self.room:
+            raise BlockingIOError
+        taken = octets[: self.room]
+        self.room -= len(taken)
+        self.octets += taken
+        return len(taken)
+
+
 class Wire:
     """The transport of one connection, and the SMSC at its other end."""
 
     def __init__(self, factory: Any, lets_go: bool) -> None:
         self.calls: list[str] = []
-        self._octets = b""
+        self.socket = Socket()
+        self._held = b""
         self._lets_go = lets_go
         self.protocol = factory.buildProtocol(None)
         self.protocol.makeConnection(self)
@@ -47,8 +64,11 @@ class Wire:
     def resumeProducing(self) -> None:
         self.calls.append("resumed")
 
+    def getHandle(self) -> Socket:
+        return self.socket
+
     def write(self, octets: bytes) -> None:
-        self._octets += octets
+        self._held += octets
 
     def loseConnection(self) -> None:
         self.calls.append("lost")
@@ -67,7 +87,8 @@ class Wire:
 
     def sent(self) -> list[Pdu]:
         """Return what was sent since the last time it was asked for."""
-        found, self._octets, _ = pdu.cut(self._octets)
+        found, self.socket.octets, _ = pdu.cut(self.socket.octets + self._held)
+        self._held = b""
         return [pdu.decode(octets) for octets in found]
 
     def accept_bind(self, system_id: str = "") -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from audio.formats import RATE_HZ, from_samples, to_wav
-from catalog.tones import COLUMNS
+from catalog.catalogue_file import COLUMNS
 from ivr import phone
 from scheduler.timetable import appointments
 from tests.system.line import Line

@@ -1,6 +1,6 @@
 """kill -9 at random instants, under load and with an SMSC that has a bad night, loses nothing.
 
-`KILLS` in the environment is how often (20), `KILLS_SEED` what the instants are drawn from (1).
+`KILLS` in the environment is how often (12), `KILLS_SEED` what the instants are drawn from (1).
 """
 
 from __future__ import annotations

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from catalog.catalogue_file import COLUMNS, BadCatalogue, read_catalogue
 from catalog.importing import Planned, plan_import
-from catalog.tones import COLUMNS, BadCatalogue, Tone, read_catalogue
+from catalog.tones import Tone
 from tests.fakes.catalogue import CODES, SHANGHAI, a_tone
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)

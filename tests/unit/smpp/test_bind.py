@@ -34,6 +34,17 @@ def test_the_bind_says_who_we_are() -> None:
     assert house.ready == 1
 
 
+@pytest.mark.parametrize("room", [0, 20])
+def test_what_a_full_socket_does_not_take_leaves_first_when_it_takes_more(room: int) -> None:
+    house = House()
+    wire = house.bind()
+    wire.socket.room = room
+    house.esme.submit(MT)
+    wire.socket.room = 65_536
+    house.esme.submit(MT)
+    assert len(wire.accept()) == 2
+
+
 def test_settings_that_no_bind_can_carry_are_an_error_at_once() -> None:
     with pytest.raises(pdu.UnencodablePdu, match="system_id"):
         House(system_id="彩铃")

@@ -9,7 +9,7 @@ from audio.formats import SoundUnreadable, duration_ms, level, read_sound, to_wa
 from audio.prompts import title_file
 from audio.voices import VOICES
 from catalog.branches import BRANCHES, PROVINCE, read_branches
-from catalog.tones import read_catalogue
+from catalog.catalogue_file import read_catalogue
 from catalog.values import damm_digit
 from toneline.demo import SAMPLE, SAMPLE_SP, prepare_sample
 

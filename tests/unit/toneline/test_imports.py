@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from catalog.tones import COLUMNS
+from catalog.catalogue_file import COLUMNS
 from tests.fakes.recordings import a_melody, encoded, recorded
 from tests.machine import require_program
 from tests.terminal import open_terminal
