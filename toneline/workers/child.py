@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import AdoptedStreamServerEndpoint
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.stdio import StandardIO
@@ -47,7 +47,6 @@ class Worker:
         self._reactor = reactor
         self._tell = tell
         self._leave = leave
-        self._beginning: Deferred[None] | None = None
         self._services: list[Service] = []  # in the order in which they start
         self._voice: VoiceService | None = None
 
@@ -55,7 +54,7 @@ class Worker:
         """Do what a word of the parent's says."""
         match word:
             case Begin():
-                self._beginning = Deferred.fromCoroutine(self._begin(word))
+                Deferred.fromCoroutine(self._begin(word))
             case Drain(deadline_s):
                 Deferred.fromCoroutine(self._drain(deadline_s))
             case End():
@@ -76,8 +75,6 @@ class Worker:
         )
         try:
             await self._take_calls(begin)
-        except CancelledError:
-            return
         except Exception as error:  # the edge of the process: whatever it is, say it and end
             log.exception("worker_cannot_start")
             sys.stderr.write(f"{error}\n")
@@ -120,8 +117,6 @@ class Worker:
         self._tell(Drained(0 if self._voice is None else await self._voice.drain(deadline_s)))
 
     async def _end(self) -> None:
-        if self._beginning is not None:
-            self._beginning.cancel()
         for service in reversed(self._services):
             if service.running:
                 try:
