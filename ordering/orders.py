@@ -415,6 +415,21 @@ def captured(connection: Connection, done: Sequence[Order], now: datetime) -> No
             record(connection, now, order.msisdn, "charge", {"fen": order.pays_fen}, order)
 
 
+def advance(
+    connection: Connection,
+    done: Sequence[Order],
+    undo_min: int,
+    host: str,
+    count: int,
+    now: datetime,
+    lease_s: float,
+) -> tuple[Order, ...]:
+    """Record that what was claimed went a step further, and claim anew, in one transaction."""
+    provisioned(connection, [one for one in done if one.state == "confirmed"], undo_min, now)
+    captured(connection, [one for one in done if one.state == "provisioned"], now)
+    return claim_due(connection, host, count, now, lease_s)
+
+
 _RELEASE = (
     update(table)
     .where(table.c.next_at.is_not(None), table.c.claimed_until < bindparam("now"))

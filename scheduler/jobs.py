@@ -58,28 +58,29 @@ def give_up_receipts(
 
 
 async def fulfil_due(
-    database: Database, operator: Operator, host: str, undo_min: int, now: Callable[[], datetime]
+    database: Database,
+    operator: Operator,
+    host: str,
+    undo_min: int,
+    now: Callable[[], datetime],
+    goes_on: Callable[[], bool] = lambda: True,
 ) -> int:
     """Take the next step of every order that is due: provision it, or capture it after `undo_min`.
 
-    Returns how many orders were taken; a failing operator leaves its order to the next lease.
+    Returns how many orders were taken once none is due, or it `goes_on` no longer; a failing
+    operator leaves its order to the next lease.
     """
-    taken = 0
+    taken, due = 0, tuple[Order, ...]()
     while True:
-        due = await database.run(orders.claim_due, host, BATCH, now(), LEASE_S)
-        taken += len(due)
-        confirmed = [order for order in due if order.state == "confirmed"]
-        owned = [order for order in due if order.state == "provisioned"]
-        if confirmed:
-            await _each(operator.provision, confirmed)
-            await database.run(orders.provisioned, confirmed, undo_min, now())
-        if owned:
-            await _each(operator.capture, owned)
-            await database.run(orders.captured, owned, now())
-        if len(due) < BATCH and (undo_min or not confirmed):
+        most = BATCH if goes_on() else 0
+        values = (due, undo_min, host, most, now(), LEASE_S)
+        due = await database.run(orders.advance, *values)
+        if not due:
             return taken
+        taken += len(due)
+        steps = [Deferred.fromCoroutine(_next_step(operator, order)) for order in due]
+        await gatherResults(steps, consumeErrors=True)
 
 
-async def _each(step: Callable[[Order], Coroutine[Any, Any, None]], chosen: list[Order]) -> None:
-    steps = [Deferred.fromCoroutine(step(order)) for order in chosen]
-    await gatherResults(steps, consumeErrors=True)
+def _next_step(operator: Operator, order: Order) -> Coroutine[Any, Any, None]:
+    return operator.provision(order) if order.state == "confirmed" else operator.capture(order)

@@ -121,7 +121,12 @@ class SchedulerService(Service):
             while self._again and self.running:
                 self._again = False
                 await fulfil_due(
-                    self._database, self._operator, self._host, self._undo_min, self._now
+                    self._database,
+                    self._operator,
+                    self._host,
+                    self._undo_min,
+                    self._now,
+                    lambda: bool(self.running),
                 )
         except Exception:  # the edge of a job: the next poll tries again
             self.failures += 1
