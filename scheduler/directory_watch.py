@@ -229,8 +229,19 @@ class DirectoryWatch(Service):
         if outcome.editions:
             numbers = [edition.edition_id for edition in outcome.editions]
             log.info("directory_published", file=file.name, branch=outcome.owner, editions=numbers)
+        for edition in outcome.withdrawn:
+            log.warning(
+                "directory_withdrawn",
+                file=file.name,
+                branch=outcome.owner,
+                edition=edition.edition_id,
+                kind=edition.kind,
+                begins=edition.valid_from.isoformat(),
+            )
         for note in outcome.notes:
             log.warning("directory_was_replaced", note=note)
+        if outcome.unheard:
+            await self._refuse(file, outcome.unheard)
 
     async def _refuse(self, file: File, errors: tuple[str, ...]) -> None:
         self.refused += 1

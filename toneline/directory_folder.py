@@ -10,8 +10,9 @@ from pathlib import Path
 import structlog
 
 from catalog.branch_files import directory_files, file_owner, read_path
+from catalog.directories import Edition
 from catalog.drafts import same_owner_twice
-from catalog.publishing import Outcome, check_file, publish_file
+from catalog.publishing import Outcome, plan, publish_file
 from catalog.written import Written
 from config.settings import Settings
 from store.database import LocalDatabase
@@ -29,6 +30,19 @@ class Folder:
     errors: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Checkup:
+    """How many editions the files have, every error of theirs, and what is worth knowing.
+
+    `withdrawn` is what publishing would withdraw: it was to come, and its file no longer says it.
+    """
+
+    editions: int
+    errors: tuple[str, ...]
+    notes: tuple[str, ...]
+    withdrawn: tuple[Edition, ...]
+
+
 def read_folder(paths: Iterable[Path]) -> Folder:
     """Return what these files say."""
     files = tuple(read_path(path) for path in paths)
@@ -37,17 +51,19 @@ def read_folder(paths: Iterable[Path]) -> Folder:
     return Folder(files, tuple(errors))
 
 
-def check_all(
-    paths: Sequence[Path], database: LocalDatabase, settings: Settings
-) -> tuple[int, list[str]]:
-    """Return how many editions the files have, and every error of theirs."""
+def check_all(paths: Sequence[Path], database: LocalDatabase, settings: Settings) -> Checkup:
+    """Return what there is to say of these files; nothing is published."""
     folder = read_folder(paths)
-    errors, editions = list(folder.errors), 0
-    for written in folder.files:
-        checked = database.run_now(check_file, written, datetime.now(UTC), settings.line.timezone)
-        errors += checked.errors
-        editions += len(checked.drafts)
-    return editions, errors
+    plans = [
+        database.run_now(plan, written, datetime.now(UTC), settings.line.timezone)
+        for written in folder.files
+    ]
+    return Checkup(
+        editions=sum(len(one.checked.drafts) for one in plans),
+        errors=(*folder.errors, *(error for one in plans for error in one.checked.errors)),
+        notes=tuple(note for one in plans for note in (*one.unheard, *one.notes)),
+        withdrawn=tuple(edition for one in plans for edition in one.withdrawn),
+    )
 
 
 def publish_all(

@@ -117,11 +117,12 @@ def _catalogue(settings: Settings, folders: Folders, database: LocalDatabase) ->
         "toneline tones import CATALOGUE.csv --audio FOLDER",
     )
     files = directory_files(folders.directories)
-    editions, errors = check_all(files, database, settings)
+    found = check_all(files, database, settings)
+    told = (*found.errors, *found.notes)
     yield Finding(
         "directories",
-        not errors,
-        errors[0] if errors else f"{len(files)} files, {editions} editions",
+        not found.errors,
+        told[0] if told else f"{len(files)} files, {found.editions} editions",
         "correct the file; `toneline directories check` shows every error",
     )
 

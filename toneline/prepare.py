@@ -191,7 +191,12 @@ def _load_catalogue(
         if not settings.database.url:
             _sing_something(database, folders, titles, progress)
         if publishes:
-            publish_all(database, settings)
+            outcomes, _ = publish_all(database, settings)
+            for outcome in outcomes:
+                for edition in outcome.withdrawn:
+                    log.warning(
+                        "directory_withdrawn", branch=outcome.owner, edition=edition.edition_id
+                    )
         database.run_now(spell_anew, datetime.now(UTC))
         return None if branches is None else load_snapshot(database, branches, zone(settings))
     finally:

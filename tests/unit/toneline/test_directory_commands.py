@@ -113,3 +113,51 @@ def test_a_folder_or_a_pipe_for_a_file_is_refused(shell: Shell) -> None:
     said = shell.run("check", status=1)
     assert f"{shell.file}:1:1: cannot be read: this is no file" in said
     assert "wuxi.yaml:1:1: cannot be read: this is no file" in said
+
+
+def with_holiday(songs: str, day: str = "2027-02-05") -> str:
+    return (
+        f"branch: yangzhou\neditions:\n- from: 2026-01-05\n  songs: [{', '.join(CODES[:10])}]\n"
+        f"- from: {day}\n  to: 2027-02-13\n  kind: holiday\n  songs: [{songs}]\n"
+    )
+
+
+def test_an_edition_is_withdrawn_by_a_command_and_told_in_the_history(shell: Shell) -> None:
+    shell.file.write_text(with_holiday("1120"))
+    _, holiday = (one["edition"] for one in shell.json("publish")["published"])
+    at = ("show", "yangzhou", "--at", "2027-02-06")
+    assert shell.json(*at)["edition"] == holiday
+    done = shell.json("withdraw", "yangzhou", str(holiday), "--reason", "moved", "--author", "li")
+    assert (done["withdrawn"], done["kind"]) == (holiday, "holiday")
+    assert shell.json(*at)["kind"] == "regular"
+    told = shell.run("history", "yangzhou").splitlines()
+    assert told[0].endswith("yangzhou  holiday  from 2027-02-05: withdrawn")
+    assert told[1].endswith("by li (withdrawal): moved")
+    assert told[2].endswith(f"what edition {holiday} says is not meant any more")
+    refused = shell.run("withdraw", "yangzhou", str(holiday), status=1)
+    assert f"edition {holiday} was withdrawn by edition {done['edition']}; see:" in refused
+    assert "which edition" in shell.run("check")
+
+
+def test_what_a_file_no_longer_says_is_named_before_and_when_it_is_withdrawn(
+    shell: Shell,
+) -> None:
+    shell.file.write_text(with_holiday("1120"))
+    shell.run("publish")
+    shell.file.write_text(with_holiday("1120", "2027-02-06"))
+    said = shell.run("check")
+    assert "no longer in the file, to be withdrawn: 2  yangzhou  holiday  from 2027-02-05" in said
+    assert "no errors" in said
+    assert [one["edition"] for one in shell.json("check")["withdrawn"]] == [2]
+    assert "no longer in the file, withdrawn: 2  yangzhou  holiday" in shell.run("publish")
+    assert shell.run("check").strip() == "1 files with 2 editions: all good"
+
+
+def test_a_file_that_went_back_is_not_all_good(shell: Shell) -> None:
+    for songs in (CODES[:10], CODES[1:11], CODES[:10]):
+        shell.write(*songs)
+        shell.run("publish")
+    said = shell.run("check")
+    assert "this is edition 1 again, which edition 2 replaced" in said
+    assert "all good" not in said
+    assert len(shell.json("check")["notes"]) == 1
