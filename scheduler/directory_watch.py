@@ -20,8 +20,15 @@ from twisted.internet.task import LoopingCall
 from twisted.python.filepath import FilePath
 
 from catalog import editions
-from catalog.branch_files import content, directory_files, file_owner, read, unreadable
-from catalog.branches import BRANCHES, PROVINCE
+from catalog.branch_files import (
+    content,
+    directory_files,
+    fault_of,
+    file_owner,
+    named_for,
+    read,
+    unreadable,
+)
 from catalog.drafts import contact_of, owner_of, same_owner_twice
 from catalog.publishing import Outcome, publish_file
 from catalog.values import mask
@@ -136,6 +143,7 @@ class DirectoryWatch(Service):
         self._files: dict[str, File] = {}
         self._published: dict[str, str] = {}
         self._told: set[tuple[str, str]] = set()
+        self._fault = ""
         self.refused = 0
 
     def startService(self) -> None:
@@ -162,12 +170,20 @@ class DirectoryWatch(Service):
         return self._working
 
     def health(self) -> tuple[bool, str]:
-        """Say how many files there are; a branch's mistake does not make the line unwell."""
+        """Say how many files there are; a branch's mistake does not make the line unwell.
+
+        Without the folder nobody's change would be heard: that does.
+        """
+        if self._fault:
+            return False, self._fault
         return self._poll.running, f"{len(self._files)} files, {self.refused} refused"
 
     def _look(self) -> None:
+        self._notice_fault(fault_of(self._folder))
+        if self._fault or not self.running:
+            return
         seen = look(self._folder)
-        if seen == self._read or not self.running:
+        if seen == self._read:
             return
         waiting = self._quiet is not None and self._quiet.active()
         if seen == self._seen and (waiting or self._is_working):
@@ -176,6 +192,12 @@ class DirectoryWatch(Service):
         if self._quiet is not None and self._quiet.active():
             self._quiet.cancel()
         self._quiet = self._reactor.callLater(QUIET_S, self._settled)
+
+    def _notice_fault(self, fault: str) -> None:
+        """Tell once of a folder that is not there; what is heard stays, and it is waited for."""
+        if fault and fault != self._fault:
+            log.error("directories_missing", reason=fault)
+        self._fault = fault
 
     def _settled(self) -> None:
         if self._is_working or look(self._folder) != self._seen:
@@ -248,7 +270,7 @@ class DirectoryWatch(Service):
         self._published.pop(file.name, None)
         if (file.name, file.digest) in self._told:
             return
-        owner = owner_of(file.written) or _named_for(file.name)
+        owner = owner_of(file.written) or named_for(Path(file.name))
         number = contact_of(file.written)
         if not number:
             number = await self._database.run(editions.contact_of, owner)
@@ -280,11 +302,6 @@ class DirectoryWatch(Service):
             due_at=now,
             expires_at=now + TOLD_FOR,
         )
-
-
-def _named_for(file: str) -> str:
-    stem = Path(file).stem.lower()
-    return stem if stem in (PROVINCE, *BRANCHES) else ""
 
 
 def inotify(reactor: Any) -> Notices:

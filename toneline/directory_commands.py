@@ -10,7 +10,6 @@ from typing import Any
 import click
 
 from catalog import editions as store
-from catalog.branch_files import directory_files
 from catalog.branches import BRANCHES, PROVINCE, read_branches
 from catalog.directories import Edition
 from catalog.editions import NotWithdrawn, Published
@@ -27,7 +26,7 @@ from toneline.command import (
     now,
     settings_of,
 )
-from toneline.directory_folder import check_all, publish_all
+from toneline.directory_folder import NoFolder, check_all, files_of, publish_all
 from toneline.folders import Folders
 
 branch_argument = click.argument("branch", type=click.Choice([PROVINCE, *BRANCHES]))
@@ -56,7 +55,10 @@ def check(files: tuple[Path, ...], config: Path | None, as_json: bool) -> None:
     Example: toneline directories check config/directories/yangzhou.yaml
     """
     settings = settings_of(config)
-    paths = list(files) or directory_files(Folders.of(settings).directories)
+    try:
+        paths = list(files) or files_of(settings)
+    except NoFolder as missing:
+        raise Refused(str(missing)) from missing
     with database_of(settings) as database:
         found = check_all(paths, database, settings)
     if as_json:
@@ -92,7 +94,10 @@ def publish(reason: str, author: str | None, config: Path | None, as_json: bool)
     """
     settings = settings_of(config)
     with database_of(settings) as database:
-        outcomes, errors = publish_all(database, settings, author or _user(), reason)
+        try:
+            outcomes, errors = publish_all(database, settings, author or _user(), reason)
+        except NoFolder as missing:
+            raise Refused(str(missing)) from missing
     made = [edition for outcome in outcomes for edition in outcome.editions]
     gone = [edition for outcome in outcomes for edition in outcome.withdrawn]
     notes = [note for outcome in outcomes for note in (*outcome.unheard, *outcome.notes)]

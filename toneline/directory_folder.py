@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 
-from catalog.branch_files import directory_files, file_owner, read_path
+from catalog.branch_files import directory_files, fault_of, file_owner, read_path
 from catalog.directories import Edition
 from catalog.drafts import same_owner_twice
 from catalog.publishing import Outcome, plan, publish_file
@@ -20,6 +20,10 @@ from store.engine import StoreBusy, StoreUnavailable, explained
 from toneline.folders import Folders
 
 log = structlog.get_logger()
+
+
+class NoFolder(Exception):
+    """The branches' files cannot be looked for: a sentence says where and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,18 @@ class Checkup:
     errors: tuple[str, ...]
     notes: tuple[str, ...]
     withdrawn: tuple[Edition, ...]
+
+
+def files_of(settings: Settings) -> list[Path]:
+    """Return the branches' files.
+
+    Raises:
+        NoFolder: the folder is not there, or may not be looked into.
+    """
+    folder = Folders.of(settings).directories
+    if fault := fault_of(folder):
+        raise NoFolder(fault)
+    return directory_files(folder)
 
 
 def read_folder(paths: Iterable[Path]) -> Folder:
@@ -73,8 +89,11 @@ def publish_all(
 
     Returns what became of the files, and the errors of those that changed nothing: what is wrong
     with one keeps no other from being heard. Without an author it is whoever the file belongs to.
+
+    Raises:
+        NoFolder: the folder is not there, or may not be looked into.
     """
-    folder = read_folder(directory_files(Folders.of(settings).directories))
+    folder = read_folder(files_of(settings))
     refused = set(same_owner_twice(folder.files))
     outcomes = [
         _published(database, settings, written, author, reason)

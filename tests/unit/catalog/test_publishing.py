@@ -394,8 +394,12 @@ def test_a_correction_in_the_week_goes_before_the_weeks_filling(database: LocalD
 
 
 def test_only_directory_files_are_taken_from_the_folder(tmp_path: Path) -> None:
-    for name in ("b.yaml", "a.csv", "c.xlsx", "~$c.xlsx", ".d.yaml", "e.yaml~", "notes.txt"):
+    for name in (
+        "b.yaml", "a.csv", "c.xlsx", "~$c.xlsx", ".d.yaml", "e.yaml~", "notes.txt",
+        "~$wuxi.xls", ".wuxi.yaml.swp", "wuxi.yaml~", "wuxi.swp", "wuxi.bak",
+    ):  # fmt: skip
         (tmp_path / name).touch()
+    (tmp_path / "wuxi").mkdir()
     assert [path.name for path in directory_files(tmp_path)] == ["a.csv", "b.yaml", "c.xlsx"]
     assert directory_files(tmp_path / "nowhere") == []
 

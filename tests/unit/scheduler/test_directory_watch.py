@@ -288,11 +288,30 @@ def test_a_lost_store_is_asked_again(watched: Watched) -> None:
     assert watched.songs() == [CODES[:10]]
 
 
-def test_a_folder_that_is_not_there_is_waited_for(watched: Watched) -> None:
+def test_a_folder_that_is_not_there_is_told_and_waited_for(watched: Watched) -> None:
     watched.folder.rmdir()
-    watched.watch.startService()
-    watched.later()
+    with capture_logs() as logs:
+        watched.watch.startService()
+        watched.later()
+        watched.later()
+    assert [event["event"] for event in logs] == ["directories_missing"]
+    well, detail = watched.watch.health()
+    assert (well, "No such file or directory" in detail) == (False, True)
     watched.folder.mkdir()
     watched.write(FIRST)
     watched.later()
     assert watched.songs() == [CODES[:10]]
+    assert watched.watch.health() == (True, "1 files, 0 refused")
+
+
+def test_a_file_that_was_saved_with_another_ending_is_told(watched: Watched) -> None:
+    watched.write(FIRST)
+    watched.watch.startService()
+    watched.clock.advance(QUIET_S)
+    with capture_logs() as logs:
+        watched.write(SECOND, "yangzhou.yaml.txt")
+        for _ in range(3):
+            watched.later()
+    assert refusals(logs) == ["yangzhou"]
+    assert watched.songs() == [CODES[:10]]
+    assert [message.msisdn for message in watched.messages()] == ["8613905250000"]

@@ -161,3 +161,19 @@ def test_a_file_that_went_back_is_not_all_good(shell: Shell) -> None:
     assert "this is edition 1 again, which edition 2 replaced" in said
     assert "all good" not in said
     assert len(shell.json("check")["notes"]) == 1
+
+
+def test_a_name_that_nobody_reads_is_refused(shell: Shell) -> None:
+    saved = shell.file.with_name("yangzhou.yaml.txt")
+    saved.write_text(with_holiday("1120"))
+    said = f"{saved}:1:1: a name that ends in .txt is not known; known are .yaml, .yml, .csv, .xlsx"
+    assert shell.run("check", status=1).strip() == said
+    assert shell.run("check", str(saved), status=1).strip() == said
+    assert said in shell.run("publish", status=1)
+
+
+def test_a_missing_folder_is_refused(shell: Shell) -> None:
+    shell.file.parent.rmdir()
+    for command in ("check", "publish"):
+        said = shell.run(command, status=1)
+        assert f"{shell.file.parent}: No such file or directory" in said
