@@ -259,6 +259,52 @@ class Lost:
         return self._database.on_change(topic, callback)
 
 
+def test_the_same_mistake_made_again_is_told_again(watched: Watched) -> None:
+    wrong = FIRST.replace("1041", "1999")
+    watched.write(FIRST)
+    watched.watch.startService()
+    watched.clock.advance(QUIET_S)
+    with capture_logs() as logs:
+        for songs in (wrong, SECOND, wrong):
+            watched.write(songs)
+            watched.later()
+            watched.later()
+    assert refusals(logs) == ["yangzhou", "yangzhou"]
+    assert len(watched.messages()) == 2
+
+
+def test_a_file_that_went_back_to_what_was_replaced_is_told_to_its_contact(
+    watched: Watched,
+) -> None:
+    watched.write(FIRST)
+    watched.watch.startService()
+    watched.clock.advance(QUIET_S)
+    with capture_logs() as logs:
+        for songs in (SECOND, FIRST):
+            watched.write(songs)
+            for _ in range(3):
+                watched.later()
+    assert watched.songs() == [CODES[:10], CODES[1:11]]
+    (alarm,) = [event for event in logs if event["event"] == "directory_refused"]
+    assert "rollback yangzhou" in alarm["errors"][0]
+    assert [message.msisdn for message in watched.messages()] == ["8613905250000"]
+    assert watched.watch.health() == (True, "1 files, 1 refused")
+
+
+def test_what_was_to_come_and_stands_in_the_file_no_more_is_told(watched: Watched) -> None:
+    watched.write(FIRST)
+    file = watched.folder / "yangzhou.yaml"
+    week = file.read_text()
+    file.write_text(week + f"  - from: 2027-01-04\n    songs: [{SECOND}]\n")
+    watched.watch.startService()
+    watched.clock.advance(QUIET_S)
+    with capture_logs() as logs:
+        file.write_text(week)
+        watched.later()
+    (told,) = [event for event in logs if event["event"] == "directory_withdrawn"]
+    assert (told["branch"], told["kind"]) == ("yangzhou", "regular")
+
+
 class Choosy:
     """A store that chokes on one file."""
 
