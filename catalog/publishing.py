@@ -71,14 +71,21 @@ class Outcome:
     unheard: tuple[str, ...] = ()
 
 
-def plan(connection: Connection, written: Written, now: datetime, timezone: str) -> Plan:
+def plan(
+    connection: Connection,
+    written: Written,
+    now: datetime,
+    timezone: str,
+    stop_selling_days: int = 0,
+) -> Plan:
     """Return a file's drafts, checked against the catalogue, and what publishing them would do."""
     known = editions_of(connection, owner_of(written))
     last = _statements(known)
     again = {statement for statement, one in last.items() if one.left_out}
     published = frozenset(one.checksum for one in known if one.statement not in again)
     tones = these_tones(connection, written.codes())
-    checked = check(written, Knowledge(tones, ZoneInfo(timezone), now, published))
+    knowledge = Knowledge(tones, ZoneInfo(timezone), now, published, stop_selling_days)
+    checked = check(written, knowledge)
     if checked.errors:
         return Plan(checked)
     said = {(draft.kind, draft.valid_from) for draft in checked.drafts}
@@ -92,7 +99,7 @@ def plan(connection: Connection, written: Written, now: datetime, timezone: str)
             if one.origin == "file" and statement[1] > now and statement not in said
         ),
         unheard=tuple(note for by_file, note in replaced if by_file),
-        notes=tuple(note for by_file, note in replaced if not by_file),
+        notes=(*checked.warnings, *(note for by_file, note in replaced if not by_file)),
     )
 
 
@@ -103,13 +110,14 @@ def publish_file(
     reason: str,
     now: datetime,
     timezone: str,
+    stop_selling_days: int = 0,
 ) -> Outcome:
     """Store the drafts of a file whose checksum is new in its owner's history: all or none.
 
     What had not begun yet and stands in the file no more is withdrawn: the file says what is to
     come. Open slots are filled by the chart as it stands. A file with an error changes nothing.
     """
-    planned = plan(connection, written, now, timezone)
+    planned = plan(connection, written, now, timezone, stop_selling_days)
     checked = planned.checked
     if checked.errors:
         return Outcome(checked.owner, checked.contact, errors=checked.errors)

@@ -274,7 +274,7 @@ class DirectoryWatch(Service):
                 begins=edition.valid_from.isoformat(),
             )
         for note in outcome.notes:
-            log.warning("directory_was_replaced", note=note)
+            log.warning("directory_note", note=note)
         if outcome.unheard:
             await self._refuse(file, outcome.unheard)
         else:

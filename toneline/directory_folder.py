@@ -71,7 +71,13 @@ def check_all(paths: Sequence[Path], database: LocalDatabase, settings: Settings
     """Return what there is to say of these files; nothing is published."""
     folder = read_folder(paths)
     plans = [
-        database.run_now(plan, written, datetime.now(UTC), settings.line.timezone)
+        database.run_now(
+            plan,
+            written,
+            datetime.now(UTC),
+            settings.line.timezone,
+            settings.policy.stop_selling_days,
+        )
         for written in folder.files
     ]
     return Checkup(
@@ -110,7 +116,13 @@ def _published(
     who = author or file_owner(Path(written.file))
     try:
         return database.run_now(
-            publish_file, written, who, reason, datetime.now(UTC), settings.line.timezone
+            publish_file,
+            written,
+            who,
+            reason,
+            datetime.now(UTC),
+            settings.line.timezone,
+            settings.policy.stop_selling_days,
         )
     except Exception as error:
         failure = explained(error)
