@@ -59,17 +59,32 @@ def files_of(settings: Settings) -> list[Path]:
     return directory_files(folder)
 
 
-def read_folder(paths: Iterable[Path]) -> Folder:
-    """Return what these files say."""
+def read_folder(paths: Iterable[Path], beside: Iterable[Path] = ()) -> Folder:
+    """Return what these files say; `beside` are read only for whose they are."""
     files = tuple(read_path(path) for path in paths)
-    twice = same_owner_twice(files)
-    errors = (f"{file}:{mistake.place}: {mistake.sentence}" for file, mistake in twice.items())
+    twice = same_owner_twice([*files, *(read_path(path) for path in beside)])
+    errors = (
+        f"{one.file}:{twice[one.file].place}: {twice[one.file].sentence}"
+        for one in files
+        if one.file in twice
+    )
     return Folder(files, tuple(errors))
 
 
+def _beside(paths: Sequence[Path], folder: Path) -> list[Path]:
+    """Return the folder's other files, if some of these stand in it."""
+    given = {path.resolve() for path in paths}
+    if not any(path.parent == folder.resolve() for path in given):
+        return []
+    return [path for path in directory_files(folder) if path.resolve() not in given]
+
+
 def check_all(paths: Sequence[Path], database: LocalDatabase, settings: Settings) -> Checkup:
-    """Return what there is to say of these files; nothing is published."""
-    folder = read_folder(paths)
+    """Return what there is to say of these files; nothing is published.
+
+    One of the folder's files is also held against those beside it: a branch has one.
+    """
+    folder = read_folder(paths, _beside(paths, Folders.of(settings).directories))
     plans = [
         database.run_now(
             plan,

@@ -177,3 +177,12 @@ def test_a_missing_folder_is_refused(shell: Shell) -> None:
     for command in ("check", "publish"):
         said = shell.run(command, status=1)
         assert f"{shell.file.parent}: No such file or directory" in said
+
+
+def test_one_file_is_held_against_those_beside_it(shell: Shell) -> None:
+    shell.write(*CODES[:10])
+    shell.file.with_name("other.csv").write_text("branch,from\nyangzhou,2026-11-23\n")
+    assert "yangzhou has another file" in shell.run("check", str(shell.file), status=1)
+    elsewhere = shell.file.parent.parent / "yangzhou.yaml"
+    elsewhere.write_text(shell.file.read_text())
+    assert "all good" in shell.run("check", str(elsewhere))
