@@ -29,7 +29,8 @@ Statement = tuple[str, datetime]
 class Edition:
     """A published edition: the songs of one owner, valid in `[valid_from, valid_to)`.
 
-    `slots` is what its draft said, with `auto`; `sources` tells of each song where it is from.
+    A song is empty where nothing was there for its slot; it is replaced when it is heard. `slots`
+    is what its draft said, with `auto`; `sources` tells of each song where it is from.
     `said_from` and `said_at` are the beginning of the draft and when it was published: an edition
     that the chart filled anew for a week has those of its draft and a later `valid_from`.
     `origin` is file, chart (a week's filling), rollback or withdrawal; the last holds never, and is
@@ -66,7 +67,8 @@ class Edition:
     def draft(self) -> Draft:
         """Return what the file said."""
         begins = self.said_from or self.valid_from
-        slots = self.slots or (*self.songs, *[AUTO] * SLOTS)[:SLOTS]
+        songs = (code or AUTO for code in self.songs)
+        slots = self.slots or (*songs, *[AUTO] * SLOTS)[:SLOTS]
         return Draft(self.owner, self.kind, begins, self.valid_to, slots, self.reserve)
 
     @property

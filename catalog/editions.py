@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, bindparam, insert, select
 
 from catalog.directories import Edition, current_edition, said_last
 from catalog.drafts import SLOTS, Draft
-from catalog.filling import Song
+from catalog.filling import EMPTY, Song
 from catalog.tones import catalogue_changed
 from store.once import insert_once
 from store.schema import edition as table
@@ -102,13 +102,15 @@ def contact_of(connection: Connection, owner: str) -> str:
 def _editions(
     rows: Iterable[Row[tuple[object, ...]]], slots: Iterable[Row[tuple[object, ...]]]
 ) -> list[Edition]:
-    by_edition: dict[int, list[Song]] = {}
+    by_edition: dict[int, list[Song]] = {}  # in their slots
     reserves: dict[int, list[str]] = {}
     for row in slots:
         if row.slot > RESERVE:
             reserves.setdefault(row.edition_id, []).append(row.code)
         else:
-            by_edition.setdefault(row.edition_id, []).append(Song(row.code, row.source))
+            songs = by_edition.setdefault(row.edition_id, [])
+            songs += [EMPTY] * (row.slot - 1 - len(songs))
+            songs.append(Song(row.code, row.source))
     return [
         _edition(row, by_edition.get(row.edition_id, []), reserves.get(row.edition_id, []))
         for row in rows
@@ -220,6 +222,8 @@ def _slot_rows(edition: Edition, edition_id: int) -> Iterable[dict[str, object]]
     songs = [*zip(edition.songs, sources, strict=True)]
     missing = SLOTS - len(songs)
     for slot, (code, source) in enumerate(songs, start=1):
+        if not code:
+            continue
         yield {"edition_id": edition_id, "slot": slot, "code": code, "source": source}
     for slot, (code, source) in enumerate(reserve, start=len(songs) + missing + 1):
         yield {"edition_id": edition_id, "slot": slot, "code": code, "source": source}
@@ -230,7 +234,11 @@ def _difference(before: Edition | None, edition: Edition) -> dict[str, object]:
     pairs = zip_longest(was, edition.songs)
     return {
         "before": None if before is None else before.edition_id,
-        "slots": [[slot, was, now] for slot, (was, now) in enumerate(pairs, start=1) if was != now],
+        "slots": [
+            [slot, was or None, now or None]
+            for slot, (was, now) in enumerate(pairs, start=1)
+            if (was or None) != (now or None)
+        ],
     }
 
 

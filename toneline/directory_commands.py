@@ -250,9 +250,10 @@ def _edition_line(edition: Edition, settings: Settings) -> str:
         begins = _day(edition.statement[1], settings)
         return f"{edition.edition_id:4}  {edition.owner}  {edition.kind}  from {begins}: withdrawn"
     until = f" to {_day(edition.valid_to, settings)}" if edition.valid_to else ""
+    songs = " ".join(code or "-" for code in edition.songs)
     return (
         f"{edition.edition_id:4}  {edition.owner}  {edition.kind}  from"
-        f" {_day(edition.valid_from, settings)}{until}: {' '.join(edition.songs)}"
+        f" {_day(edition.valid_from, settings)}{until}: {songs}"
     )
 
 
@@ -284,6 +285,7 @@ def _said(edition: Edition, settings: Settings) -> dict[str, Any]:
             for slot, (code, source) in enumerate(
                 zip(edition.songs, edition.sources, strict=True), start=1
             )
+            if code
         ],
         "reserve": list(edition.reserve),
     }

@@ -354,6 +354,25 @@ def test_an_empty_catalogue_gives_an_edition_that_is_filled_when_heard(
     assert database.run_now(prepare_week, date(2026, 11, 23), FRIDAY, ZONE) == 1
 
 
+def test_a_pinned_song_stays_in_its_slot_though_nothing_is_there_for_those_before_it(
+    database: LocalDatabase,
+) -> None:
+    for code in CODES[3:]:
+        database.run_now(retire_tone, code, FRIDAY)
+    first, second, third = CODES[:3]
+    open_slots = ", ".join(["auto"] * 5)
+    text = file(edition(f"{open_slots}, {first}, {second}", "2026-11-16"))
+    (stored,) = publish(database, text).editions
+    assert stored.songs == (third, "", "", "", "", first, second)
+    (kept,) = database.run_now(all_editions)
+    assert kept == stored
+    (told,) = database.run_now(history, "yangzhou")
+    assert [one.slot for one in told.changes] == [1, 6, 7]
+    database.run_now(put_tones, some_tones(), FRIDAY)
+    assert heard(database, FRIDAY)[5:7] == [first, second]
+    assert len(set(heard(database, FRIDAY))) == 10
+
+
 def test_the_chart_fills_no_song_whose_licence_ends_in_the_week(database: LocalDatabase) -> None:
     ending = a_tone("1007", licence_until=date(2026, 11, 28))
     lasting = a_tone("1010", licence_until=date(2026, 11, 29))
