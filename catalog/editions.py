@@ -47,12 +47,16 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """An edition as its owner's history has it; `before` is the edition that it took over from."""
+    """An edition as its owner's history has it; `before` is the edition that it took over from.
+
+    `was` is that edition.
+    """
 
     edition: Edition
     proof: Proof
     before: int | None
     changes: tuple[Change, ...]
+    was: Edition | None = None
 
 
 _OF_OWNER = select(table).where(table.c.owner == bindparam("owner")).order_by(table.c.edition_id)
@@ -188,11 +192,15 @@ def store_edition(connection: Connection, edition: Edition, proof: Proof) -> Edi
 
 
 def _before(earlier: Sequence[Edition], edition: Edition) -> Edition | None:
-    """Return what an edition takes over from; a withdrawal, from what it withdraws."""
+    """Return what an edition takes over from: one of its kind: the week goes on under a holiday.
+
+    A withdrawal takes over from what it withdraws.
+    """
     if edition.is_withdrawal:
         same = [one for one in said_last(earlier) if one.statement == edition.statement]
         return max(same, key=lambda one: one.edition_id, default=None)
-    return current_edition(earlier, max(edition.valid_from, edition.published_at))
+    same_kind = [one for one in earlier if one.kind == edition.kind]
+    return current_edition(same_kind, max(edition.valid_from, edition.published_at))
 
 
 def _row(edition: Edition, proof: Proof, before: Edition | None) -> dict[str, object]:
@@ -253,7 +261,9 @@ def history(connection: Connection, owner: str) -> tuple[Published, ...]:
         told = json.loads(row.difference) if row.difference else {"before": None, "slots": []}
         changes = tuple(Change(*change) for change in told["slots"])
         proof = Proof(row.author, row.reason, row.origin, row.contact)
-        found.append(Published(editions[row.edition_id], proof, told["before"], changes))
+        before = told["before"]
+        was = editions.get(before)
+        found.append(Published(editions[row.edition_id], proof, before, changes, was))
     return tuple(sorted(found, key=_newest, reverse=True))
 
 

@@ -184,7 +184,7 @@ def show_history(branch: str, config: Path | None, as_json: bool) -> None:
         click.echo(
             f"      published {at:%Y-%m-%d %H:%M:%S} by {proof.author} ({proof.origin}){why}"
         )
-        click.echo(f"      {_changes(published)}")
+        click.echo(f"      {_changes(published, settings)}")
 
 
 @directories.command("rollback")
@@ -257,7 +257,7 @@ def _edition_line(edition: Edition, settings: Settings) -> str:
     )
 
 
-def _changes(published: Published) -> str:
+def _changes(published: Published, settings: Settings) -> str:
     if published.edition.is_withdrawal:
         return f"what edition {published.before} says is not meant any more"
     if published.before is None:
@@ -265,7 +265,25 @@ def _changes(published: Published) -> str:
     changed = ", ".join(
         f"{change.slot}: {change.was or '-'} -> {change.now or '-'}" for change in published.changes
     )
-    return f"instead of edition {published.before}: {changed or 'the same songs'}"
+    edited = "; ".join(
+        f"{what}: {was or '-'} -> {is_now or '-'}"
+        for what, (was, is_now) in _edited(published, settings).items()
+    )
+    told = "; ".join(part for part in (changed or "the same songs", edited) if part)
+    return f"instead of edition {published.before}: {told}"
+
+
+def _edited(published: Published, settings: Settings) -> dict[str, tuple[str, str]]:
+    """Return what else is not as it was: the times and the reserve."""
+    if published.was is None:
+        return {}
+    both = (published.was, published.edition)
+    told = {
+        "from": [_day(one.valid_from, settings) for one in both],
+        "to": ["" if one.valid_to is None else _day(one.valid_to, settings) for one in both],
+        "reserve": [" ".join(one.reserve) for one in both],
+    }
+    return {what: (was, is_now) for what, (was, is_now) in told.items() if was != is_now}
 
 
 def _day(at: datetime, settings: Settings) -> str:
@@ -301,6 +319,10 @@ def _told(published: Published, settings: Settings) -> dict[str, Any]:
         "checksum": published.edition.checksum,
         "before": published.before,
         "changes": published.changes,
+        "edited": {
+            what: {"was": was, "now": is_now}
+            for what, (was, is_now) in _edited(published, settings).items()
+        },
     }
 
 

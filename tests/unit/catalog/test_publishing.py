@@ -397,6 +397,18 @@ def test_a_week_is_prepared_once_from_its_monday_on(database: LocalDatabase) -> 
     assert newest.valid_from == next_monday
 
 
+def test_a_weeks_filling_is_told_against_the_week_before_it_not_the_holiday(
+    database: LocalDatabase,
+) -> None:
+    ends = "    to: 2026-11-25\n    kind: holiday\n"
+    week, _ = publish(
+        database, file(edition("1029, auto", "2026-11-16"), edition(SECOND, more=ends))
+    ).editions
+    database.run_now(prepare_week, date(2026, 11, 23), FRIDAY, ZONE)
+    newest = database.run_now(history, "yangzhou")[0]
+    assert (newest.proof.origin, newest.before, newest.changes) == ("chart", week.edition_id, ())
+
+
 def test_a_full_edition_is_not_prepared(database: LocalDatabase) -> None:
     publish(database, file(edition(FIRST, "2026-11-16")))
     assert database.run_now(prepare_week, date(2026, 11, 23), FRIDAY, ZONE) == 0

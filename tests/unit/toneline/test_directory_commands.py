@@ -186,3 +186,19 @@ def test_one_file_is_held_against_those_beside_it(shell: Shell) -> None:
     elsewhere = shell.file.parent.parent / "yangzhou.yaml"
     elsewhere.write_text(shell.file.read_text())
     assert "all good" in shell.run("check", str(elsewhere))
+
+
+def test_the_history_tells_of_reserve_and_times_beside_the_songs(shell: Shell) -> None:
+    text = with_holiday(", ".join(CODES[:10]))
+    shell.file.write_text(text)
+    shell.run("publish")
+    shell.file.write_text(text.replace("to: 2027-02-13", "to: 2027-02-12\n  reserve: [1119]"))
+    shell.run("publish")
+    newest = shell.json("history", "yangzhou")[0]
+    assert newest["changes"] == []
+    assert newest["edited"] == {
+        "to": {"was": "2027-02-13", "now": "2027-02-12"},
+        "reserve": {"was": "", "now": "1119"},
+    }
+    said = "instead of edition 2: the same songs; to: 2027-02-13 -> 2027-02-12; reserve: - -> 1119"
+    assert said in shell.run("history", "yangzhou")
