@@ -6,9 +6,13 @@ is on the disk before its caller hears of it). PostgreSQL is psycopg 3 in READ C
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
@@ -56,12 +60,33 @@ def engine_for(url: str) -> Engine:
     Raises:
         StoreError: the URL is neither.
     """
+    return _opened(url, _sqlite, _postgres)
+
+
+def reading_engine_for(url: str) -> Engine:
+    """Return an engine that only reads, and for SQLite's file needs no right to write it.
+
+    Raises:
+        StoreError: the URL is neither, or SQLite's file is not there or may not be read.
+    """
+    return _opened(url, _sqlite_to_read, _postgres_to_read)
+
+
+def place_of(url: str) -> str:
+    """Return a database as sentences name it: SQLite's file, or the URL without its password."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return parsed.database or ":memory:"
+    return parsed.render_as_string(hide_password=True)
+
+
+def _opened(url: str, sqlite: Callable[[str], Engine], postgres: Callable[[str], Engine]) -> Engine:
     try:
         backend = make_url(url).get_backend_name()
         if backend == "sqlite":
-            return _sqlite(url)
+            return sqlite(url)
         if backend == "postgresql":
-            return _postgres(url)
+            return postgres(url)
     except ArgumentError as error:
         raise StoreError(f"the database's URL cannot be used: {error}") from error
     raise StoreError(f"a database of kind {backend!r} is not known: sqlite or postgresql is")
@@ -75,6 +100,44 @@ def _sqlite(url: str) -> Engine:
     engine = create_engine(url, connect_args=options, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def _sqlite_to_read(url: str) -> Engine:
+    file = Path(place_of(url)).absolute()
+    try:
+        file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise StoreError(
+            f"{file}: there is no database; `toneline db upgrade` makes one, and so does the line"
+            " when it starts (`make run`)"
+        ) from None
+    except OSError as error:
+        raise StoreError(f"{file}: cannot be read: {error.strerror}") from error
+    if not os.access(file, os.R_OK):
+        raise StoreError(f"{file}: this user may not read it")
+    query = {"uri": "true", "mode": "ro"}
+    if not Path(f"{file}-wal").exists() and not os.access(file.parent, os.W_OK):
+        # Nobody has it open, and who may not write beside it cannot take part in its locks.
+        query["immutable"] = "1"
+    opened = make_url(url).set(database=f"file:{quote(str(file))}").update_query_dict(query)
+    engine = create_engine(opened, connect_args={"isolation_level": None}, hide_parameters=True)
+    event.listen(engine, "connect", _prepare_to_read)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    return engine
+
+
+def _prepare_to_read(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    connection.execute("PRAGMA query_only = ON")
+
+
+def _postgres_to_read(url: str) -> Engine:
+    options = f"{_POSTGRES['options']} -c default_transaction_read_only=on"
+    engine = create_engine(
+        url, connect_args={**_POSTGRES, "options": options}, hide_parameters=True
+    )
+    event.listen(engine, "connect", _prepare_postgres)
     return engine
 
 

@@ -27,6 +27,7 @@ from toneline.command import (
     emit,
     json_option,
     now,
+    reading,
     settings_of,
 )
 from toneline.logs import configure_logs
@@ -54,7 +55,7 @@ def show(owner: str, day: datetime | None, config: Path | None, as_json: bool) -
     Example: toneline charts show yangzhou --day 2026-11-23
     """
     settings = settings_of(config)
-    with database_of(settings) as database:
+    with reading(settings) as database:
         chart = _chart(database, owner, day)
         songs = _songs(database, (entry.code for entry in chart.entries))
     if as_json:
@@ -136,7 +137,7 @@ def explain_song(
 
     Example: toneline charts explain 1029 --owner yangzhou
     """
-    with database_of(settings_of(config)) as database:
+    with reading(settings_of(config)) as database:
         if database.run_now(find_tone, code) is None:
             raise Refused(f"tone {code} is not in the catalogue")
         chart = _chart(database, owner, day)

@@ -31,6 +31,7 @@ from toneline.command import (
     instant,
     json_option,
     now,
+    reading,
     settings_of,
 )
 from toneline.folders import Folders
@@ -123,7 +124,7 @@ def check(files: tuple[Path, ...], config: Path | None, as_json: bool) -> None:
     """
     settings = settings_of(config)
     paths = list(files) or directory_files(Folders.of(settings).directories)
-    with database_of(settings) as database:
+    with reading(settings) as database:
         editions, errors = check_all(paths, database, settings)
     if as_json:
         emit({"files": len(paths), "editions": editions, "errors": errors})
@@ -179,7 +180,7 @@ def show_directory(branch: str, at: str | None, config: Path | None, as_json: bo
     settings = settings_of(config)
     moment = instant(at, zone(settings), now())
     folders = Folders.of(settings)
-    with database_of(settings) as database:
+    with reading(settings) as database:
         contents = database.run_now(read_contents)
     branches = read_branches(folders.branches.read_text("utf-8"), str(folders.branches))
     directory = Snapshot(contents, branches, zone(settings)).directory(branch, moment)
@@ -217,7 +218,7 @@ def show_history(branch: str, config: Path | None, as_json: bool) -> None:
     Example: toneline directories history yangzhou
     """
     settings = settings_of(config)
-    with database_of(settings) as database:
+    with reading(settings) as database:
         found = database.run_now(store.history, branch)
     if as_json:
         emit([_told(published, settings) for published in found])

@@ -20,7 +20,7 @@ from config.settings import Settings, service_senders, zone
 from ivr.ami import AmiAccess, AmiError, Session
 from ordering import outbox
 from store.database import LocalDatabase
-from store.engine import engine_for
+from store.engine import StoreError, reading_engine_for
 from store.migrations import HEAD, current
 from toneline.command import emit
 from toneline.directory_commands import check_all
@@ -84,7 +84,7 @@ def _disk(folders: Folders) -> Iterator[Finding]:
 
 def _database(settings: Settings, folders: Folders) -> Iterator[Finding]:
     try:
-        engine = engine_for(folders.database_url)
+        engine = reading_engine_for(folders.database_url)
         try:
             revision = current(engine)
             yield Finding(
@@ -100,6 +100,8 @@ def _database(settings: Settings, folders: Folders) -> Iterator[Finding]:
                 yield from _calendar(settings, database)
         finally:
             engine.dispose()
+    except StoreError as error:
+        yield Finding("database", False, str(error), "see [database] url and [paths] var")
     except Exception as error:  # whatever a driver raises is the finding
         todo = "check database.url, and that the server runs"
         yield Finding("database", False, str(error).splitlines()[0], todo)

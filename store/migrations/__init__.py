@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, inspect, text
 
-from store.engine import StoreError, engine_for, explained
+from store.engine import StoreError, engine_for, explained, place_of
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -44,6 +44,42 @@ def upgrade(url: str) -> bool:
     return True
 
 
+def create(url: str) -> None:
+    """Give the database at `url` its tables if it has none; what has some is left as it is.
+
+    Raises:
+        StoreError: as `upgrade`, or it is of another revision: a running line may be using it.
+    """
+    engine = engine_for(url)
+    try:
+        _create_folder(engine)
+        is_new = current(engine) is None
+        if not is_new:
+            require_head(engine, url)
+    except Exception as error:
+        raise explained(error) from error
+    finally:
+        engine.dispose()
+    if is_new:
+        upgrade(url)
+
+
+def require_head(engine: Engine, url: str) -> None:
+    """Do nothing if the database, which is the one at `url`, is at `HEAD`.
+
+    Raises:
+        StoreError: it has no tables of ours, or those of another revision; what to do.
+    """
+    revision = current(engine)
+    _refuse_newer(revision)
+    if revision != HEAD:
+        has = "no tables yet" if revision is None else f"the tables of revision {revision}"
+        raise StoreError(
+            f"{place_of(url)}: has {has}, this program needs {HEAD}; `toneline db upgrade` makes"
+            " them, and so does the line when it starts (`make run`)"
+        )
+
+
 def current(engine: Engine) -> str | None:
     """Return the revision the database says it has; None: it has no tables of ours."""
     with engine.connect() as connection:
@@ -64,7 +100,13 @@ def _refuse_newer(revision: str | None) -> None:
 def _create_folder(engine: Engine) -> None:
     file = engine.url.database
     if engine.dialect.name == "sqlite" and file and file != ":memory:":
-        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(file).absolute().parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"{folder}: this folder cannot be made: {error.strerror}; see [paths] var"
+            ) from error
 
 
 def _migrate(engine: Engine) -> None:

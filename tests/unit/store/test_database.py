@@ -2,14 +2,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 from twisted.internet.defer import Deferred
 
+from catalog.tones import catalogue_changed, version
 from store.database import LocalDatabase, StoreError, StoreUnavailable, engine_for
+from store.engine import reading_engine_for
 from tests.fakes import ledger
 
 
@@ -79,3 +83,13 @@ def test_a_url_of_another_kind_is_refused_in_a_sentence(url: str) -> None:
 def test_a_lost_database_is_unavailable_and_not_broken() -> None:
     away = LocalDatabase(engine_for("postgresql+psycopg://nobody@127.0.0.1:1/nothing"))
     assert isinstance(_result(away.run(ledger.counts)), StoreUnavailable)
+
+
+def test_an_engine_to_read_writes_nothing(database: LocalDatabase, database_url: str) -> None:
+    assert database.run_now(version) == 0
+    with closing(LocalDatabase(reading_engine_for(database_url))) as reader:
+        assert reader.run_now(version) == 0
+        with pytest.raises(DBAPIError, match="read-?only"):
+            reader.run_now(catalogue_changed)
+        database.run_now(catalogue_changed)
+        assert reader.run_now(version) == 1
