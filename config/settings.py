@@ -37,8 +37,19 @@ def _network(address: str) -> str:
     return address
 
 
+_OPTIONS = r"(:(interface=)?([^:\\=]|\\.)*|:backlog=[0-9]+)*"
+_TCP = re.compile(rf"tcp6?:(?P<port>[0-9]{{1,5}}){_OPTIONS}")
+
+
 def _endpoint(description: str) -> str:
-    if re.fullmatch(r"(tcp|tcp6|unix):[^:]+(:.*)?", description) is None:
+    if re.fullmatch(r"unix:[^:]+(:.*)?", description) is not None:
+        return description
+    return _tcp_endpoint(description)
+
+
+def _tcp_endpoint(description: str) -> str:
+    match = _TCP.fullmatch(description)
+    if match is None or int(match["port"]) > 65535:
         raise ValueError("a Twisted endpoint such as tcp:4573:interface=127.0.0.1")
     return description
 
@@ -84,6 +95,7 @@ def _hours(text: str) -> str:
 AccessNumber = Annotated[str, AfterValidator(_access_number)]
 Network = Annotated[str, AfterValidator(_network)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
+TcpEndpoint = Annotated[str, AfterValidator(_tcp_endpoint)]
 Hours = Annotated[str, AfterValidator(_hours)]
 Prefix = Annotated[str, AfterValidator(_prefix)]
 
@@ -345,7 +357,7 @@ class Smsc(_Section):
 class Simulator(_Section):
     """The built-in SMSC, used when no [[smsc]] is set."""
 
-    listen: Endpoint = Field("tcp:2775:interface=127.0.0.1", description="SMPP.")
+    listen: TcpEndpoint = Field("tcp:2775:interface=127.0.0.1", description="SMPP.")
     http: Endpoint = Field(
         "tcp:2776:interface=127.0.0.1", description="HTTP: where `toneline text` sends and reads."
     )

@@ -22,6 +22,7 @@ from ordering import outbox
 from store.database import LocalDatabase
 from store.engine import StoreError, reading_engine_for
 from store.migrations import HEAD, current
+from toneline.addresses import client_address
 from toneline.command import emit
 from toneline.directory_commands import check_all
 from toneline.folders import ROOT, Folders
@@ -251,13 +252,13 @@ def _ami(settings: Settings) -> Iterator[Finding]:
 
 
 def _taken(listen: str) -> bool:
-    kind, port, *options = listen.split(":")
-    if kind != "tcp":
+    if listen.startswith("unix:"):
         return False
-    named = dict(option.split("=", 1) for option in options if "=" in option)
-    with socket.socket() as probe:
-        probe.settimeout(CONNECT_S)
-        return probe.connect_ex((named.get("interface") or "127.0.0.1", int(port))) == 0
+    try:
+        with socket.create_connection(client_address(listen), CONNECT_S):
+            return True
+    except OSError:
+        return False
 
 
 def _asterisk() -> Iterator[Finding]:

@@ -188,3 +188,24 @@ def test_a_pin_may_be_written_as_a_number_and_is_never_shown() -> None:
     )
     assert "4711" not in repr(settings)
     assert "123" not in errors_of({"TONELINE_LINE__REHEARSAL_PIN": "123"})[0]
+
+
+@pytest.mark.parametrize(
+    "listen", ["tcp:abc", "tcp:99999", "tcp:", "tcp:80:port=1", "tcp:80:backlog=x", "udp:80", ""]
+)
+def test_an_endpoint_that_nobody_can_listen_on_is_refused(listen: str) -> None:
+    (error,) = errors_of({"TONELINE_AGI__LISTEN": f'"{listen}"'})
+    assert "a Twisted endpoint such as tcp:4573:interface=127.0.0.1" in error
+
+
+@pytest.mark.parametrize(
+    "listen",
+    ["tcp:0", "tcp:80:interface=::1".replace("::", r"\:\:"), "tcp6:80:10.0.0.1", "unix:/x"],
+)
+def test_an_endpoint_may_have_an_address(listen: str) -> None:
+    assert load_settings(None, {"TONELINE_AGI__LISTEN": listen}).agi.listen == listen
+
+
+def test_the_simulator_listens_where_our_binds_can_reach_it() -> None:
+    (error,) = errors_of({"TONELINE_SIMULATOR__LISTEN": "unix:/tmp/x"})
+    assert "simulator.listen" in error
