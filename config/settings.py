@@ -86,6 +86,12 @@ def _different_names(smscs: list[Smsc]) -> list[Smsc]:
     return smscs
 
 
+def _one_sends(smscs: list[Smsc]) -> list[Smsc]:
+    if smscs and all(smsc.bind == "receiver" for smsc in smscs):
+        raise ValueError("nothing could be sent: every one of them is bound as a receiver alone")
+    return smscs
+
+
 def _hours(text: str) -> str:
     if text:
         parse_hours(text)
@@ -173,7 +179,9 @@ class Agi(_Section):
         "tcp:4573:interface=127.0.0.1", description="Where Asterisk's AGI() connects."
     )
     allow: list[Network] = Field(
-        ["127.0.0.1"], description="Addresses and networks that may connect: your Asterisk hosts."
+        ["127.0.0.1"],
+        min_length=1,
+        description="Addresses and networks that may connect: your Asterisk hosts.",
     )
     max_calls: int = Field(
         2000, ge=1, le=100_000, description="Calls at once; the next one hears that lines are busy."
@@ -464,7 +472,9 @@ class Settings(_Section):
     agi: Agi = Agi()
     ami: Ami = Ami()
     sms: Sms = Sms()
-    smsc: Annotated[list[Smsc], AfterValidator(_different_names)] = Field(default_factory=list)
+    smsc: Annotated[list[Smsc], AfterValidator(_different_names), AfterValidator(_one_sends)] = (
+        Field(default_factory=list)
+    )
     simulator: Simulator = Simulator()
     database: Database = Database()
     paths: Paths = Paths()

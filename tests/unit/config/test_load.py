@@ -209,3 +209,44 @@ def test_an_endpoint_may_have_an_address(listen: str) -> None:
 def test_the_simulator_listens_where_our_binds_can_reach_it() -> None:
     (error,) = errors_of({"TONELINE_SIMULATOR__LISTEN": "unix:/tmp/x"})
     assert "simulator.listen" in error
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[smsc]\nname = "a"\npassword = "s3cret"\n',
+        '[[smsc]]\nname = "a"\nhost = "h"\nsystem_id = "t"\npassword = ["s3cret"]\n',
+        'smsc = ["s3cret"]\n',
+        'database = "postgresql+psycopg://u:s3cret@h/db"\n',
+        '[ami]\nport = {secret = "s3cret"}\n',
+        '[ami]\nhost = [{secret = "s3cret"}]\n',
+        '[line]\nrehearsal_pin = "s3cret"\n',
+    ],
+)
+def test_no_sentence_shows_a_secret_wherever_it_was_put(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "t.toml"
+    file.write_text(text)
+    errors = errors_of({}, file)
+    assert errors
+    assert "s3cret" not in "".join(errors)
+
+
+def test_an_error_of_the_environment_names_its_variable(tmp_path: Path) -> None:
+    file = tmp_path / "t.toml"
+    file.write_text("[agi]\ndrain_s = -1\n")
+    environment = {
+        "TONELINE_AGI__MAX_CALLS": "0",
+        "TONELINE_AGI__ALLOW": '["here"]',
+        "TONELINE_AGI__MAX_CAL": "1",
+        "TONELINE_SMSC__0__HOST": "h",
+    }
+    wheres = [error.split(": ")[0] for error in errors_of(environment, file)]
+    assert sorted(set(wheres)) == sorted({*environment, str(file)} - {"TONELINE_SMSC__0__HOST"})
+
+
+def test_what_could_never_work_is_refused() -> None:
+    assert "agi.allow = []" in errors_of({"TONELINE_AGI__ALLOW": "[]"})[0]
+    smsc = {"NAME": "a", "HOST": "h", "SYSTEM_ID": "t", "PASSWORD": "p", "BIND": "receiver"}
+    environment = {f"TONELINE_SMSC__0__{key}": value for key, value in smsc.items()}
+    (error,) = errors_of(environment)
+    assert error.startswith("settings: smsc: nothing could be sent")
