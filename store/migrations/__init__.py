@@ -5,6 +5,8 @@ After a change of the schema `python -m store.migrations "What it is for"` write
 
 from __future__ import annotations
 
+import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +33,7 @@ def upgrade(url: str) -> bool:
     """
     engine = engine_for(url)
     try:
-        _create_folder(engine)
+        _create_file(engine)
         revision = current(engine)
         if revision == HEAD:
             return False
@@ -52,7 +54,7 @@ def create(url: str) -> None:
     """
     engine = engine_for(url)
     try:
-        _create_folder(engine)
+        _create_file(engine)
         is_new = current(engine) is None
         if not is_new:
             require_head(engine, url)
@@ -97,16 +99,31 @@ def _refuse_newer(revision: str | None) -> None:
         )
 
 
-def _create_folder(engine: Engine) -> None:
-    file = engine.url.database
-    if engine.dialect.name == "sqlite" and file and file != ":memory:":
-        folder = Path(file).absolute().parent
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(
-                f"{folder}: this folder cannot be made: {error.strerror}; see [paths] var"
-            ) from error
+def _create_file(engine: Engine) -> None:
+    """Make SQLite's file, and its folder, and let nobody but its user and group read it.
+
+    It holds whole numbers and texts. SQLite gives the files beside it the same rights.
+    """
+    name = engine.url.database
+    if engine.dialect.name != "sqlite" or not name or name == ":memory:":
+        return
+    file = Path(name).absolute()
+    try:
+        # Others may pass through: the sounds, which Asterisk's user reads, may lie below.
+        file.parent.mkdir(mode=0o751, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"{file.parent}: this folder cannot be made: {error.strerror}; see [paths] var"
+        ) from error
+    try:
+        file.touch(mode=0o640, exist_ok=False)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise StoreError(f"{file}: cannot be written: {error.strerror}") from error
+    for each in (file, *(Path(f"{file}{ending}") for ending in ("-wal", "-shm"))):
+        with suppress(FileNotFoundError, PermissionError):  # another user's: he may have his reason
+            each.chmod(stat.S_IMODE(each.stat().st_mode) & ~stat.S_IRWXO)
 
 
 def _migrate(engine: Engine) -> None:
