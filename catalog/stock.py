@@ -13,10 +13,10 @@ from datetime import date
 
 from catalog.shelf import Numbers, Shelf, Value
 from catalog.tones import Prices, Row, Tone
+from catalog.values import LONGEST_CODE
 
 KEYPAD_MARK = "#"
 """Stands before a spelling that is made of a telephone's keys, see `catalog.pinyin`."""
-LONGEST_CODE = 8  # digits
 KEYS_INDEXED = 8  # of a spelling; who types more of them looks at the tones themselves
 ROWS_A_STEP = 20
 _CODE_BITS = 31
