@@ -5,12 +5,15 @@ Apart from `publishing`, so that the store process, which parses no file, loads 
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
 from catalog.directory_file import read_file
 from catalog.directory_sheet import read_csv, read_workbook
-from catalog.written import Written
+from catalog.written import LONGEST_FILE, TOP, Mistake, Written, nothing
 
 READERS: dict[str, Callable[[bytes, str], Written]] = {
     ".yaml": read_file,
@@ -41,6 +44,39 @@ def file_owner(path: Path) -> str:
         return "files"
 
 
+def read_path(path: Path) -> Written:
+    """Return what the file at a path says; that it cannot be read is its mistake."""
+    try:
+        return read(content(path), str(path))
+    except OSError as error:
+        return unreadable(path, error)
+
+
+def content(path: Path) -> bytes:
+    """Return a regular file's bytes, no more of them than tell that it is too long.
+
+    Raises:
+        OSError: it cannot be read, or is a folder, or a pipe that would be waited for.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "this is no file", str(path))
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(LONGEST_FILE + 1)
+    finally:
+        os.close(descriptor)
+
+
+def unreadable(path: Path, error: OSError) -> Written:
+    """Return a file of which only that is known: nobody may or can read it."""
+    return nothing(str(path), Mistake(TOP, f"cannot be read: {error.strerror}"))
+
+
 def read(data: bytes, file: str) -> Written:
-    """Return what a file says, by the end of its name."""
-    return READERS.get(Path(file).suffix.lower(), read_file)(data, file)
+    """Return what a file says, by the end of its name. No bytes make it raise anything."""
+    try:
+        return READERS.get(Path(file).suffix.lower(), read_file)(data, file)
+    except Exception as error:  # whatever a parser makes of damaged words is this file's mistake
+        sentence = f"this file cannot be read ({type(error).__name__}); begin anew from a copy"
+        return nothing(file, Mistake(TOP, sentence))

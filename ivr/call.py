@@ -88,6 +88,7 @@ class Call:
     record: CallRecord
     ear: Keypad
     placed: dict[str, str] = field(default_factory=dict)  # tone code -> what is said of its order
+    undecided: set[str] = field(default_factory=set)  # of those, what the store has not answered
     has_ordered: bool = False
     gave_up: bool = False
     refuses_offers: bool = False
@@ -252,6 +253,7 @@ class Call:
     def function_words(self, pays_fen: int) -> Mapping[str, str]:
         """Return the values that an SMS about the ring-back function may hold."""
         return {
+            "title": self.line.texts.word("function_name"),
             "code": FUNCTION_CODE,
             "pays": self.line.texts.money(pays_fen),
             "undo_min": str(self.line.policy.undo_min),

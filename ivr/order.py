@@ -42,17 +42,17 @@ async def _order(call: Call, tone: Tone) -> str:
         return "quote_missing"
     if not quote.eligible:
         return _refused(call, tone.code, quote.reason or "unknown")
-    notice = partial(_notice_of_tone, call, tone, quote.pays_fen)
-    return await _offer(call, call.caller.msisdn, tone_offer(call, tone, quote), notice)
+    write = partial(_text_of_tone, call, tone, quote.pays_fen)
+    return await _offer(call, call.caller.msisdn, tone_offer(call, tone, quote), write)
 
 
-async def _offer(call: Call, msisdn: str, offer: Offer, notice: placing.Notice) -> str:
+async def _offer(call: Call, msisdn: str, offer: Offer, write: placing.Write) -> str:
     """Make an offer and return the sentence about what came of it."""
     key = await recite(call, offer)
     if key == "1":
         accepted = confirmed(call, msisdn, offer)
         compose = partial(order_request, call, accepted)
-        return await placing.place(call, offer.code, compose, notice)
+        return await placing.place(call, offer.code, compose, write)
     call.gave_up = call.gave_up or key == "*"
     return "order_given_up" if key == "*" else "line_trouble"
 
@@ -66,8 +66,8 @@ async def _open_function(call: Call, msisdn: str) -> str | None:
         return None
     if not quote.eligible:
         return _refused(call, FUNCTION_CODE, quote.reason or "unknown")
-    notice = partial(_notice_of_function, call, quote.pays_fen)
-    sentence = await _offer(call, msisdn, function_offer(call, quote), notice)
+    write = partial(_text_of_function, call, quote.pays_fen)
+    sentence = await _offer(call, msisdn, function_offer(call, quote), write)
     if sentence != "ordered":
         return sentence
     await call.hear("function_opened")
@@ -79,10 +79,10 @@ def _refused(call: Call, code: str, reason: str) -> str:
     return placing.refusal(reason)
 
 
-def _notice_of_tone(call: Call, tone: Tone, pays_fen: int) -> str:
-    return call.line.texts.fill("order_notice", **call.tone_words(tone, pays_fen))
+def _text_of_tone(call: Call, tone: Tone, pays_fen: int, name: str) -> str:
+    return call.line.texts.fill(name, **call.tone_words(tone, pays_fen))
 
 
-def _notice_of_function(call: Call, pays_fen: int) -> str:
-    words = call.function_words(pays_fen)
-    return call.line.texts.fill("function_opened", **words)
+def _text_of_function(call: Call, pays_fen: int, name: str) -> str:
+    text = "function_opened" if name == "order_notice" else name
+    return call.line.texts.fill(text, **call.function_words(pays_fen))

@@ -106,6 +106,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "declined": _rule(ONE_SMS, "title", "code"),
         "undone": _rule(ONE_SMS, "title", "code pays"),
         "nothing_to_undo": _rule(ONE_SMS, "undo_min", ""),
+        "undo_too_late": _rule(ONE_SMS, "title code", "undo_min", names_cancelling=True),
         "my_tones": _rule(LIST, "list", "count"),
         "my_tones_item": _rule(LIST, "code title", "pays"),
         "my_tones_rest": _rule(LIST, "", "count line"),

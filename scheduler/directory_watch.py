@@ -20,7 +20,7 @@ from twisted.internet.task import LoopingCall
 from twisted.python.filepath import FilePath
 
 from catalog import editions
-from catalog.branch_files import directory_files, file_owner, read
+from catalog.branch_files import content, directory_files, file_owner, read, unreadable
 from catalog.branches import BRANCHES, PROVINCE
 from catalog.drafts import contact_of, owner_of, same_owner_twice
 from catalog.publishing import Outcome, publish_file
@@ -29,7 +29,7 @@ from catalog.written import Written
 from ordering import outbox
 from ordering.outbox import Message
 from ordering.texts import Texts
-from store.database import Database
+from store.database import Database, StoreBusy, StoreUnavailable
 
 log = structlog.get_logger()
 
@@ -84,9 +84,12 @@ def read_files(paths: Iterable[str], known: Mapping[str, File]) -> dict[str, Fil
     for name in paths:
         path = Path(name)
         try:
-            data = path.read_bytes()
+            data = content(path)
+        except FileNotFoundError:  # it has just gone
+            continue
         except OSError as error:
-            log.warning("directory_unreadable", file=name, reason=error.strerror)
+            digest = hashlib.sha256(str(error).encode()).hexdigest()
+            files[name] = File(name, "", digest, unreadable(path, error))
             continue
         digest = hashlib.sha256(data).hexdigest()
         before = known.get(name)
@@ -197,12 +200,22 @@ class DirectoryWatch(Service):
                     error = f"{file.name}:{mistake.place}: {mistake.sentence}"
                     await self._refuse(file, (error,))
                 elif self._published.get(file.name) != file.digest:
-                    await self._publish_file(file)
+                    await self._publish_or_refuse(file)
         except Exception:  # the edge of a job: the next look tries again
             self._read = None
             log.exception("directories_not_published")
         finally:
             self._is_working = False
+
+    async def _publish_or_refuse(self, file: File) -> None:
+        """Publish a file; what the store cannot do with this one keeps no other branch waiting."""
+        try:
+            await self._publish_file(file)
+        except (StoreBusy, StoreUnavailable, OSError):
+            raise  # nobody's file can be published just now
+        except Exception as error:
+            log.exception("directory_not_published", file=file.name)
+            await self._refuse(file, (f"{file.name}:1:1: cannot be published: {error}",))
 
     async def _publish_file(self, file: File) -> None:
         outcome: Outcome = await self._database.run(

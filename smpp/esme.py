@@ -230,6 +230,13 @@ class EsmeService(Service):
         room = sum([bind.free for bind in self._binds])
         return max(0, min(room, self._pace.ahead(now)) - len(self._queue))
 
+    def window(self) -> int:
+        """How many parts may be under way at once, those that are included; 0 while none may."""
+        now = self._monotonic()
+        if self._stopping or self._pace.is_paused(now):
+            return 0
+        return min(sum([bind.free + bind.under_way for bind in self._binds]), self._pace.ahead(now))
+
     def submit(self, message: MtMessage) -> Deferred[SubmitResult]:
         """Send a message; the Deferred always succeeds, with what became of each of its parts.
 

@@ -67,7 +67,7 @@ _FILLERS: Final = frozenset(
 _GLUED: Final = ("查询", "查詢", "CX")
 """Keywords that what they ask for may follow without a space."""
 _FUNCTION_APART: Final = re.compile(
-    r"(Y|N|TD|QX|是|确认|不|不要|放弃|取消|退订|关闭)(KT|开通|彩铃功能|开通彩铃功能)"
+    r"(Y|N|TD|QX|CH|是|确认|不|不要|放弃|取消|退订|关闭|撤回)(KT|开通|彩铃功能|开通彩铃功能)"
 )
 """Answers and cancellations that people write in one word with what they are about."""
 _CANCELLING: Final = re.compile(r"退订|退訂|退掉|取消|注销|\b(?:TD|QX)\b")
@@ -151,7 +151,7 @@ def _function(kinds: set[Kind], digits: list[str]) -> Intent:
     if len(kinds) > 1 or digits:
         return Intent("help")
     kind = kinds.pop()
-    if kind in ("confirm", "decline", "cancel"):
+    if kind in ("confirm", "decline", "cancel", "undo"):
         return Intent(kind, (FUNCTION_CODE,))
     return Intent("decline", (FUNCTION_CODE,)) if kind == "refuse" else Intent("help")
 
@@ -169,7 +169,9 @@ def _keyword(kind: Kind, said: str, digits: list[str]) -> Intent:
     if kind in ("branch_songs", "province_songs"):
         pages = _numbers(digits) or (1,)
         return Intent(kind, numbers=pages) if len(digits) < 2 and not codes else Intent("help")
-    if kind in ("confirm", "decline"):
+    if kind == "undo" and digits == ["0"]:
+        return Intent(kind)
+    if kind in ("confirm", "decline", "undo"):
         # A group that is no code names no question: it must not pass for a bare answer.
         return Intent(kind, tuple(digits)) if len(digits) < 2 else Intent("one_code", codes)
     return Intent(kind)

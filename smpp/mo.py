@@ -18,7 +18,7 @@ from ordering.claims import Claim
 from ordering.provisioning import NoQuote, Operator, Quote
 from ordering.texts import Texts
 from smpp import answers, grammar, parts
-from smpp.answers import Answered, NotAnAnswer, TermsUnknown
+from smpp.answers import Answered, TermsUnknown, ToLookUp
 from smpp.commands import Status
 from smpp.grammar import CANCELLING, Intent
 from smpp.messages import MoMessage, Response
@@ -87,7 +87,7 @@ class MoService:
 
     def __post_init__(self) -> None:
         """Put together what the store is told once."""
-        self._terms = Terms.of(self.rules, self.texts)
+        self._terms = Terms.of(self.rules, self.texts, self.operator.local)
 
     async def receive(self, message: MoMessage) -> int:
         """Answer an MO; return the status for its deliver_sm_resp, after the commit.
@@ -195,7 +195,7 @@ class MoService:
         return answered
 
     async def _stored(self, incoming: Incoming, intent: Intent) -> Answered:
-        known = await self._known(incoming, intent)
+        known = LookedUp() if incoming.silent else await self._look_up(incoming.msisdn, intent)
         claimant, claim = self.sender.reserve(), None
         try:
             while True:
@@ -206,25 +206,17 @@ class MoService:
                 if isinstance(answered, TermsUnknown):
                     await self.database.run(answers.learn, self._terms)
                 else:
-                    known = await self._look_up(incoming.msisdn, intent)
+                    known = await self._look_up_code(incoming.msisdn, intent, answered.code)
         finally:
             self.sender.send_reserved(claimant, claim)
 
     def _tried(
-        self, incoming: Incoming, intent: Intent, known: LookedUp | None, claimant: str
-    ) -> Deferred[Answered | TermsUnknown | NotAnAnswer]:
+        self, incoming: Incoming, intent: Intent, known: LookedUp, claimant: str
+    ) -> Deferred[Answered | TermsUnknown | ToLookUp]:
         earlier = self._latest.get(incoming.msisdn)
         left = earlier.mo_id if earlier is not None and earlier.response.left else None
         values = (incoming, intent, known, self._terms.key, left, claimant, self.now())
         return self.database.run(answers.answer, *values)
-
-    async def _known(self, incoming: Incoming, intent: Intent) -> LookedUp | None:
-        """Return what an answer may need; None: most likely nothing."""
-        if incoming.silent:
-            return LookedUp()
-        if intent.kind == "confirm" and intent.codes:
-            return None
-        return await self._look_up(incoming.msisdn, intent)
 
     async def _look_up(self, msisdn: str, intent: Intent) -> LookedUp:
         snapshot = self.snapshot()
@@ -234,25 +226,36 @@ class MoService:
             branch = snapshot.branch_of(msisdn) if intent.kind == "branch_songs" else None
             songs = snapshot.directory(branch or snapshot.province, self.now())
             return LookedUp(found=songs.tones, owner=songs.owner)
-        if intent.kind == "function" or FUNCTION_CODE in intent.codes:
-            return LookedUp(quote=await self._quote(msisdn, intent, None))
+        if intent.kind == "function":
+            return await self._look_up_code(msisdn, intent, FUNCTION_CODE)
         if intent.kind not in _WANTS_TONE or not intent.codes:
             return LookedUp()
-        tone = snapshot.tone(intent.codes[0])
+        return await self._look_up_code(msisdn, intent, intent.codes[0])
+
+    async def _look_up_code(self, msisdn: str, intent: Intent, code: str) -> LookedUp:
+        """Return what there is to know of a tone, or of the ring-back function."""
+        if code == FUNCTION_CODE:
+            return LookedUp(quote=await self._quote(msisdn, intent, None), code=code)
+        snapshot = self.snapshot()
+        tone = snapshot.tone(code)
         if tone is None:
-            return LookedUp(nearest=snapshot.nearest(intent.codes[0], self.now()))
-        return LookedUp(tone, await self._quote(msisdn, intent, tone))
+            return LookedUp(nearest=snapshot.nearest(code, self.now()), code=code)
+        return LookedUp(tone, await self._quote(msisdn, intent, tone), code=code)
 
     async def _quote(self, msisdn: str, intent: Intent, tone: Tone | None) -> Quote | None:
-        """Return the quote of a tone, or of the ring-back function, if the answer needs it."""
-        if intent.kind not in _WANTS_QUOTE:
+        """Return the quote of a tone, or of the ring-back function, if the operator must be asked.
+
+        What is made of our own database is made where the answer is, in its transaction.
+        """
+        if intent.kind not in _WANTS_QUOTE or self.operator.local is not None:
             return None
         try:
             if tone is None:
                 return await self.operator.quote_function(msisdn)
             return await self.operator.quote(msisdn, tone)
         except NoQuote as error:
-            log.warning("no_quote", msisdn=mask(msisdn), codes=intent.codes, error=str(error))
+            about = FUNCTION_CODE if tone is None else tone.code
+            log.warning("no_quote", msisdn=mask(msisdn), codes=(about,), error=str(error))
             return None
 
 

@@ -6,13 +6,10 @@ is on the disk before its caller hears of it). PostgreSQL is psycopg 3 in READ C
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
@@ -60,36 +57,38 @@ def engine_for(url: str) -> Engine:
     Raises:
         StoreError: the URL is neither.
     """
-    return _opened(url, _sqlite, _postgres)
+    if _backend(url) == "postgresql":
+        return _postgres(url, _POSTGRES)
+    engine = _sqlite(url)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_immediate)
+    return engine
 
 
-def reading_engine_for(url: str) -> Engine:
-    """Return an engine that only reads, and for SQLite's file needs no right to write it.
+def reader_for(url: str) -> Engine:
+    """Return an engine that can only read, and on SQLite keeps nobody from writing.
+
+    There each statement sees the database as it is then, and not as a transaction would.
 
     Raises:
-        StoreError: the URL is neither, or SQLite's file is not there or may not be read.
+        StoreError: as `engine_for`.
     """
-    return _opened(url, _sqlite_to_read, _postgres_to_read)
+    if _backend(url) == "postgresql":
+        options = f"{_POSTGRES['options']} -c default_transaction_read_only=on"
+        return _postgres(url, {**_POSTGRES, "options": options})
+    engine = _sqlite(url)
+    event.listen(engine, "connect", _let_sqlite_read)
+    return engine
 
 
-def place_of(url: str) -> str:
-    """Return a database as sentences name it: SQLite's file, or the URL without its password."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        return parsed.database or ":memory:"
-    return parsed.render_as_string(hide_password=True)
-
-
-def _opened(url: str, sqlite: Callable[[str], Engine], postgres: Callable[[str], Engine]) -> Engine:
+def _backend(url: str) -> str:
     try:
-        backend = make_url(url).get_backend_name()
-        if backend == "sqlite":
-            return sqlite(url)
-        if backend == "postgresql":
-            return postgres(url)
+        backend: str = make_url(url).get_dialect().name
     except ArgumentError as error:
         raise StoreError(f"the database's URL cannot be used: {error}") from error
-    raise StoreError(f"a database of kind {backend!r} is not known: sqlite or postgresql is")
+    if backend not in ("sqlite", "postgresql"):
+        raise StoreError(f"a database of kind {backend!r} is not known: sqlite or postgresql is")
+    return backend
 
 
 # Parameters hold subscribers' numbers, and errors are logged: hide_parameters.
@@ -97,52 +96,11 @@ def _opened(url: str, sqlite: Callable[[str], Engine], postgres: Callable[[str],
 
 def _sqlite(url: str) -> Engine:
     options = {"isolation_level": None, "cached_statements": 512}
-    engine = create_engine(url, connect_args=options, hide_parameters=True)
-    event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_immediate)
-    return engine
+    return create_engine(url, connect_args=options, hide_parameters=True)
 
 
-def _sqlite_to_read(url: str) -> Engine:
-    file = Path(place_of(url)).absolute()
-    try:
-        file.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        raise StoreError(
-            f"{file}: there is no database; `toneline db upgrade` makes one, and so does the line"
-            " when it starts (`make run`)"
-        ) from None
-    except OSError as error:
-        raise StoreError(f"{file}: cannot be read: {error.strerror}") from error
-    if not os.access(file, os.R_OK):
-        raise StoreError(f"{file}: this user may not read it")
-    query = {"uri": "true", "mode": "ro"}
-    if not Path(f"{file}-wal").exists() and not os.access(file.parent, os.W_OK):
-        # Nobody has it open, and who may not write beside it cannot take part in its locks.
-        query["immutable"] = "1"
-    opened = make_url(url).set(database=f"file:{quote(str(file))}").update_query_dict(query)
-    engine = create_engine(opened, connect_args={"isolation_level": None}, hide_parameters=True)
-    event.listen(engine, "connect", _prepare_to_read)
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
-    return engine
-
-
-def _prepare_to_read(connection: sqlite3.Connection, _record: Any) -> None:
-    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    connection.execute("PRAGMA query_only = ON")
-
-
-def _postgres_to_read(url: str) -> Engine:
-    options = f"{_POSTGRES['options']} -c default_transaction_read_only=on"
-    engine = create_engine(
-        url, connect_args={**_POSTGRES, "options": options}, hide_parameters=True
-    )
-    event.listen(engine, "connect", _prepare_postgres)
-    return engine
-
-
-def _postgres(url: str) -> Engine:
-    engine = create_engine(url, connect_args=_POSTGRES, hide_parameters=True)
+def _postgres(url: str, options: Mapping[str, object]) -> Engine:
+    engine = create_engine(url, connect_args=dict(options), hide_parameters=True)
     event.listen(engine, "connect", _prepare_postgres)
     return engine
 
@@ -152,6 +110,11 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     _use_wal(connection)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _let_sqlite_read(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    connection.execute("PRAGMA query_only = ON")
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

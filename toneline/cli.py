@@ -47,11 +47,19 @@ def main() -> None:
     "--only",
     help="Run these services alone: some of voice,sms,scheduler,console.",
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    metavar="N",
+    help="Take the calls in N processes of their own, 1 to 64; without it in this one.",
+)
 @config_option
-def serve(only: str | None, config: Path | None) -> None:
+def serve(only: str | None, workers: int | None, config: Path | None) -> None:
     """Run the line in the foreground until Ctrl-C or SIGTERM.
 
     Example: toneline serve --config /etc/toneline.toml --only voice,console
+
+    Example: toneline serve --config /etc/toneline.toml --workers 2
     """
     from toneline.serve import SERVICES
     from toneline.serve import serve as run
@@ -60,7 +68,9 @@ def serve(only: str | None, config: Path | None) -> None:
     unknown = [name for name in chosen if name not in SERVICES]
     if unknown:
         raise click.UsageError(f"--only: there is no service {unknown[0]!r}")
-    sys.exit(run(settings_of(config), chosen))
+    if workers and "voice" not in chosen:
+        raise click.UsageError("--workers takes calls, and --only leaves out voice")
+    sys.exit(run(settings_of(config), chosen, workers or 0))
 
 
 @main.command()

@@ -20,7 +20,8 @@ from catalog.values import NotAMobile, parse_msisdn
 from config.load import BadSettings, load_settings
 from config.settings import Settings
 from store.database import LocalDatabase
-from store.engine import StoreError, engine_for, explained, reading_engine_for
+from store.engine import StoreError, engine_for, explained
+from store.onlooker import onlooker_for
 from toneline.folders import Folders
 
 DEFAULT_CONFIG = Path("config/toneline.toml")
@@ -61,7 +62,7 @@ def reading(settings: Settings) -> Iterator[LocalDatabase]:
     from store.migrations import require_head  # noqa: PLC0415  as below
 
     url = Folders.of(settings).database_url
-    with _opened(lambda: reading_engine_for(url)) as database:
+    with _opened(lambda: onlooker_for(url)) as database:
         require_head(database.engine, url)
         yield database
 

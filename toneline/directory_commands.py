@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,16 +10,12 @@ from typing import Any
 import click
 
 from catalog import editions as store
-from catalog.branch_files import directory_files, file_owner, read
+from catalog.branch_files import directory_files
 from catalog.branches import BRANCHES, PROVINCE, read_branches
 from catalog.directories import Edition
-from catalog.drafts import same_owner_twice
 from catalog.editions import Published
-from catalog.publishing import Outcome, check_file, publish_file
 from catalog.snapshot import Snapshot, read_contents
-from catalog.written import Written
 from config.settings import Settings, zone
-from store.database import LocalDatabase
 from toneline.catalogue_commands import tone_line
 from toneline.command import (
     Refused,
@@ -34,76 +28,16 @@ from toneline.command import (
     reading,
     settings_of,
 )
+from toneline.directory_folder import check_all, publish_all
 from toneline.folders import Folders
 
 branch_argument = click.argument("branch", type=click.Choice([PROVINCE, *BRANCHES]))
 author_option = click.option("--author", help="Who publishes (default: your name on this system).")
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
-    """What the files say, and the errors of those that cannot be read or stand beside another."""
-
-    files: tuple[Written, ...]
-    errors: tuple[str, ...]
-
-
 @click.group()
 def directories() -> None:
     """Check, publish and show the ten-song directories."""
-
-
-def read_folder(paths: Iterable[Path]) -> Folder:
-    """Return what these files say."""
-    files: list[Written] = []
-    errors: list[str] = []
-    for path in paths:
-        try:
-            files.append(read(path.read_bytes(), str(path)))
-        except OSError as error:
-            errors.append(f"{path}:1:1: cannot be read: {error.strerror}")
-    twice = same_owner_twice(files)
-    errors += [f"{file}:{mistake.place}: {mistake.sentence}" for file, mistake in twice.items()]
-    return Folder(tuple(files), tuple(errors))
-
-
-def check_all(
-    paths: Sequence[Path], database: LocalDatabase, settings: Settings
-) -> tuple[int, list[str]]:
-    """Return how many editions the files have, and every error of theirs."""
-    folder = read_folder(paths)
-    errors, editions = list(folder.errors), 0
-    for written in folder.files:
-        checked = database.run_now(check_file, written, now(), settings.line.timezone)
-        errors += checked.errors
-        editions += len(checked.drafts)
-    return editions, errors
-
-
-def publish_all(
-    database: LocalDatabase, settings: Settings, author: str | None = None, reason: str = ""
-) -> tuple[list[Outcome], list[str]]:
-    """Publish every new edition of the branches' files, each file all or nothing.
-
-    Returns what became of the files, and the errors of those that changed nothing. Without an
-    author it is whoever the file belongs to.
-    """
-    folder = read_folder(directory_files(Folders.of(settings).directories))
-    refused = set(same_owner_twice(folder.files))
-    outcomes = [
-        database.run_now(
-            publish_file,
-            written,
-            author or file_owner(Path(written.file)),
-            reason,
-            now(),
-            settings.line.timezone,
-        )
-        for written in folder.files
-        if written.file not in refused
-    ]
-    errors = [*folder.errors, *(error for outcome in outcomes for error in outcome.errors)]
-    return outcomes, errors
 
 
 def _user() -> str:

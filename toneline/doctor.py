@@ -20,11 +20,12 @@ from config.settings import Settings, service_senders, zone
 from ivr.ami import AmiAccess, AmiError, Session
 from ordering import outbox
 from store.database import LocalDatabase
-from store.engine import StoreError, reading_engine_for
+from store.engine import StoreError
 from store.migrations import HEAD, current
+from store.onlooker import onlooker_for
 from toneline.addresses import client_address
 from toneline.command import emit
-from toneline.directory_commands import check_all
+from toneline.directory_folder import check_all
 from toneline.folders import ROOT, Folders
 from toneline.language import LANGUAGE_FAULTS, read_prompts, read_texts
 
@@ -85,7 +86,7 @@ def _disk(folders: Folders) -> Iterator[Finding]:
 
 def _database(settings: Settings, folders: Folders) -> Iterator[Finding]:
     try:
-        engine = reading_engine_for(folders.database_url)
+        engine = onlooker_for(folders.database_url)
         try:
             revision = current(engine)
             yield Finding(

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, inspect, text
 
-from store.engine import StoreError, engine_for, explained, place_of
+from store.engine import StoreError, engine_for, explained
+from store.onlooker import place_of
 
 if TYPE_CHECKING:
     from alembic.config import Config

@@ -42,6 +42,30 @@ def test_the_last_order_is_taken_back(line: ShortCode, words: str) -> None:
     assert line.orders() == {"1029": "confirmed", "1041": "undone"}
 
 
+def test_what_was_confirmed_last_is_taken_back_first_whenever_it_was_asked(
+    line: ShortCode,
+) -> None:
+    line.text("1029")
+    line.text("1041")
+    line.text("Y1041")
+    line.wait(1)
+    line.text("Y1029")
+    assert line.text("0") == "已撤回《茉莉花》,不收费"
+    assert line.orders() == {"1029": "undone", "1041": "confirmed"}
+    assert line.text("0") == "已撤回《曲1041》,不收费"
+
+
+def test_the_order_that_is_named_is_taken_back_and_no_other(line: ShortCode) -> None:
+    line.order("1029", "1041")
+    assert line.text("撤回1029") == "已撤回《茉莉花》,不收费"
+    assert line.text("CH1055") == "您没有编码1055的彩铃,无需退订。查我的彩铃回CX"
+    line.wait(31)
+    late = "《曲1041》订购已过30分钟,不能撤回。退订回TD1041"
+    assert line.text("CH 1041") == late
+    assert line.text("撤回1029 1041").startswith("一次请发一个歌曲编码")
+    assert line.orders() == {"1029": "undone", "1041": "confirmed"}
+
+
 def test_undo_counts_by_the_messages_own_time(line: ShortCode) -> None:
     line.order("1029")
     in_time = line.now + timedelta(minutes=30)

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from twisted.internet.defer import Deferred, fail, succeed
 
 from ordering import orders
+from smpp import answers
 from smpp.messages import MoMessage
 from smpp.text import Part
 from store.database import StoreUnavailable
@@ -220,6 +221,38 @@ def test_a_store_that_cannot_answer_makes_the_smsc_send_again(line: ShortCode) -
         message = MoMessage("smsc", MSISDN, "12530019", b"CX", 0, line.now, part=part)
         with pytest.raises(StoreUnavailable):
             done(line.service.receive(message))
+
+
+def test_a_long_message_that_failed_between_two_tries_is_answered_when_it_comes_again(
+    line: ShortCode,
+) -> None:
+    class DyingAtTheSecondTry:
+        tries = 0
+
+        def run(self, function: Any, *values: object) -> Deferred[Any]:
+            self.tries += function is answers.answer
+            if function is answers.answer and self.tries == 2:
+                return fail(StoreUnavailable("it was killed"))
+            return line.database.run(function, *values)
+
+        def on_change(self, topic: str, callback: Any) -> Any:
+            raise NotImplementedError
+
+    line.text("1029")
+    first, last = (
+        MoMessage("smsc", MSISDN, "12530019", octets, 0, line.now, part=Part(7, 2, number))
+        for number, octets in ((1, b"Y "), (2, b"!" * 100))
+    )
+    line.with_(database=DyingAtTheSecondTry())
+    line.deliver(first)
+    with pytest.raises(StoreUnavailable):
+        line.deliver(last)
+    line.deliver(last)
+    assert line.orders() == {"1029": "confirmed"}
+    line.deliver(last)
+    line.wait(5)
+    line.answer_overdue()
+    assert [row.text[:2] for row in line.received()] == ["10", "Y "]
 
 
 def test_the_store_is_given_the_texts_once(line: ShortCode) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -96,3 +97,19 @@ def test_a_second_file_of_a_branch_is_refused_by_name(shell: Shell) -> None:
         said = shell.run(command, status=1)
         assert f"{shell.file}:1:9: yangzhou has another file" in said
         assert f"{other}:2:1: cell A2: yangzhou has another file" in said
+
+
+def test_a_file_that_no_parser_survives_keeps_no_other_from_being_published(shell: Shell) -> None:
+    shell.write(*CODES[:10])
+    bad = shell.file.with_name("changzhou.yaml")
+    bad.write_text('branch: changzhou\neditions:\n- from: 2026-01-05\n  songs: ["\\UFFFFFFFF"]\n')
+    assert f"{bad}:1:1: a number or a quoted word" in shell.run("check", status=1)
+    assert "1 new editions published" in shell.run("publish", status=1)
+
+
+def test_a_folder_or_a_pipe_for_a_file_is_refused(shell: Shell) -> None:
+    shell.file.mkdir()
+    os.mkfifo(shell.file.with_name("wuxi.yaml"))
+    said = shell.run("check", status=1)
+    assert f"{shell.file}:1:1: cannot be read: this is no file" in said
+    assert "wuxi.yaml:1:1: cannot be read: this is no file" in said

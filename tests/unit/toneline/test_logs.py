@@ -65,6 +65,22 @@ def test_an_event_is_one_line_of_json() -> None:
     assert event["level"] == "info"
 
 
+def test_a_value_that_json_does_not_know_is_logged_all_the_same() -> None:
+    stream = io.StringIO()
+    configure_logs("info", "json", stream)
+    structlog.get_logger().info("odd", codes=("茉莉花",), what={1029})
+    assert '"codes": ["茉莉花"]' in stream.getvalue()
+    assert logged(stream)[0]["what"] == "{1029}"
+
+
+def test_what_a_process_is_stands_in_each_of_its_events_whoever_logs() -> None:
+    stream = io.StringIO()
+    configure_logs("info", "json", stream, {"worker": 2})
+    structlog.get_logger().info("call_ended")
+    logging.getLogger("apscheduler").warning("missed")
+    assert [event["worker"] for event in logged(stream)] == [2, 2]
+
+
 def test_people_may_read_the_console_form() -> None:
     stream = io.StringIO()
     configure_logs("debug", "console", stream)
