@@ -9,8 +9,9 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePath
 
+from catalog.branches import BRANCHES, PROVINCE
 from catalog.directory_file import read_file
 from catalog.directory_sheet import read_csv, read_workbook
 from catalog.written import LONGEST_FILE, TOP, Mistake, Written, nothing
@@ -22,18 +23,43 @@ READERS: dict[str, Callable[[bytes, str], Written]] = {
     ".xlsx": read_workbook,
 }
 """How a file is read, by the end of its name."""
+LEFT_BY_EDITORS = (".bak", ".orig", ".swp", ".swo", ".swx", ".tmp")
 
 
 def is_directory_file(path: Path) -> bool:
-    """Say whether a file of the folder is a directory; what an editor keeps beside it is not."""
-    return path.suffix.lower() in READERS and not path.name.startswith((".", "~"))
+    """Say whether a file of the folder is meant for a directory; what an editor keeps is not.
+
+    A file with a branch's name and an ending that nobody reads is: she who saved it believes so.
+    """
+    if path.name.startswith((".", "~")) or path.name.endswith("~"):
+        return False
+    ending = path.suffix.lower()
+    if ending in READERS:
+        return True
+    return bool(named_for(path)) and ending not in LEFT_BY_EDITORS and path.is_file()
+
+
+def named_for(path: PurePath) -> str:
+    """Return the owner with whose name a file's begins; empty: there is none."""
+    name = path.name.lower()
+    return next((owner for owner in (PROVINCE, *BRANCHES) if name.startswith(owner)), "")
 
 
 def directory_files(folder: Path) -> list[Path]:
-    """Return the folder's directory files by name; a folder that is not there has none."""
-    if not folder.is_dir():
+    """Return the folder's directory files by name; see `fault_of` for a folder that has none."""
+    try:
+        return sorted(path for path in folder.iterdir() if is_directory_file(path))
+    except OSError:
         return []
-    return sorted(path for path in folder.iterdir() if is_directory_file(path))
+
+
+def fault_of(folder: Path) -> str:
+    """Say why the folder cannot be looked into; empty: it can."""
+    try:
+        next(folder.iterdir(), None)
+    except OSError as error:
+        return f"{folder}: {error.strerror}; the branches' files stand there ([paths] directories)"
+    return ""
 
 
 def file_owner(path: Path) -> str:
@@ -75,8 +101,14 @@ def unreadable(path: Path, error: OSError) -> Written:
 
 def read(data: bytes, file: str) -> Written:
     """Return what a file says, by the end of its name. No bytes make it raise anything."""
+    ending = Path(file).suffix
+    reader = READERS.get(ending.lower())
+    if reader is None:
+        known = ", ".join(READERS)
+        sentence = f"a name that ends in {ending or 'nothing'} is not known; known are {known}"
+        return nothing(file, Mistake(TOP, sentence))
     try:
-        return READERS.get(Path(file).suffix.lower(), read_file)(data, file)
+        return reader(data, file)
     except Exception as error:  # whatever a parser makes of damaged words is this file's mistake
         sentence = f"this file cannot be read ({type(error).__name__}); begin anew from a copy"
         return nothing(file, Mistake(TOP, sentence))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import PurePath
@@ -53,12 +54,16 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A file's drafts in their order, and every error in it. `contact` is a number, or empty."""
+    """A file's drafts in their order, and every error in it. `contact` is a number, or empty.
+
+    `warnings` tell of what is allowed and hardly meant.
+    """
 
     owner: str
     contact: str
     drafts: tuple[Draft, ...]
     errors: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +71,15 @@ class Knowledge:
     """What a file is checked against: tones by code, checksums of the owner's history, the time.
 
     A draft that was published once is not held against today's catalogue again: what has been
-    retired since is replaced when it is heard, and must not keep next week's edition out.
+    retired since is replaced when it is heard, and must not keep next week's edition out. So many
+    days before a licence's end its tone is sold no more.
     """
 
     tones: Mapping[str, Tone]
     timezone: ZoneInfo
     now: datetime
     published: Set[str] = field(default=frozenset())
+    stop_selling_days: int = 0
 
 
 def owner_of(written: Written) -> str:
@@ -94,9 +101,13 @@ def check(written: Written, knowledge: Knowledge) -> Checked:
     """Return a file's drafts; every error of the file is told at once, in the file's order."""
     checker = _Checker(written, knowledge)
     drafts = checker.drafts()
-    mistakes = sorted({*written.mistakes, *checker.mistakes})
-    errors = tuple(f"{written.file}:{one.place}: {one.sentence}" for one in mistakes)
-    return Checked(owner_of(written), contact_of(written), drafts, errors)
+    errors = _told(written, {*written.mistakes, *checker.mistakes})
+    warnings = _told(written, set(checker.warnings))
+    return Checked(owner_of(written), contact_of(written), drafts, errors, warnings)
+
+
+def _told(written: Written, mistakes: Set[Mistake]) -> tuple[str, ...]:
+    return tuple(f"{written.file}:{one.place}: {one.sentence}" for one in sorted(mistakes))
 
 
 def same_owner_twice(files: Sequence[Written]) -> dict[str, Mistake]:
@@ -128,7 +139,9 @@ class _Checker:
         self._written = written
         self._knows = knowledge
         self._owner = owner_of(written)
+        self._regular = sorted(self._regular_beginnings())
         self.mistakes: list[Mistake] = []
+        self.warnings: list[Mistake] = []
 
     def drafts(self) -> tuple[Draft, ...]:
         self._check_owner()
@@ -187,7 +200,19 @@ class _Checker:
         draft = Draft(self._owner, kind, begins, ends, slots, reserve)
         if draft.checksum not in self._knows.published:
             self._check_tones(edition, begins, ends)
+            self._warn_of_unsold(edition, begins, ends)
         return draft
+
+    def _regular_beginnings(self) -> Iterator[datetime]:
+        for edition in self._written.editions:
+            kind = "regular" if edition.kind is None else plain(edition.kind.text).lower()
+            if edition.begins is not None and kind == "regular":
+                with suppress(ValueError):
+                    yield instant(edition.begins.text, self._knows.timezone).astimezone(UTC)
+
+    def _next_begins(self, begins: datetime) -> datetime | None:
+        """Return when the next regular edition of the file begins; None: none does."""
+        return next((at for at in self._regular if at > begins), None)
 
     def _kind(self, edition: WrittenEdition) -> str:
         kind = "regular" if edition.kind is None else plain(edition.kind.text).lower()
@@ -255,7 +280,29 @@ class _Checker:
             return f"the licence of tone {tone.code} ended on {until}, before this edition is heard"
         if ends is not None and until < self._local(ends - _INSTANT):
             return f"the licence of tone {tone.code} ends on {until}, before this edition does"
+        following = None if ends else self._next_begins(begins)
+        if following and following > now and until < self._local(following - _INSTANT):
+            return (
+                f"the licence of tone {tone.code} ends on {until}, before the next edition begins,"
+                f" on {self._local(following)}"
+            )
         return None
+
+    def _warn_of_unsold(
+        self, edition: WrittenEdition, begins: datetime, ends: datetime | None
+    ) -> None:
+        if ends is not None and ends <= self._knows.now:
+            return
+        first = self._local(max(begins, self._knows.now))
+        for word in edition.songs:
+            tone = self._knows.tones.get(self._code(word))
+            until = None if tone is None else tone.licence_until
+            if until is not None and until - timedelta(self._knows.stop_selling_days) < first:
+                sentence = (
+                    f"tone {self._code(word)} would be heard but not sold: its licence ends on"
+                    f" {until}, and selling stops {self._knows.stop_selling_days} days before"
+                )
+                self.warnings.append(Mistake(word.place, sentence))
 
     def _local(self, at: datetime) -> date:
         return at.astimezone(self._knows.timezone).date()

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from catalog.directories import Edition, current_edition
-from catalog.editions import Proof, editions_of, owners, store_edition
+from catalog.editions import Proof, as_published, editions_of, owners, store_edition
 from catalog.publishing import filled
 
 AUTHOR = "chart"
@@ -26,12 +26,8 @@ def prepare_week(connection: Connection, monday: date, now: datetime, timezone: 
     begins = datetime.combine(monday, time(), ZoneInfo(timezone))
     stored = 0
     for owner in owners(connection):
-        editions = [
-            replace(one, published_at=min(one.published_at, begins))
-            for one in editions_of(connection, owner)
-            if one.kind == "regular"
-        ]
-        current = current_edition(editions, begins)
+        editions = as_published(editions_of(connection, owner), begins)
+        current = current_edition([one for one in editions if one.kind == "regular"], begins)
         if current is not None and current.is_open:
             stored += _fill_anew(connection, current, begins, now, timezone)
     return stored

@@ -10,10 +10,9 @@ from typing import Any
 import click
 
 from catalog import editions as store
-from catalog.branch_files import directory_files
 from catalog.branches import BRANCHES, PROVINCE, read_branches
 from catalog.directories import Edition
-from catalog.editions import Published
+from catalog.editions import NotWithdrawn, Published
 from catalog.snapshot import Snapshot, read_contents
 from config.settings import Settings, zone
 from toneline.catalogue_commands import tone_line
@@ -28,7 +27,7 @@ from toneline.command import (
     reading,
     settings_of,
 )
-from toneline.directory_folder import check_all, publish_all
+from toneline.directory_folder import NoFolder, check_all, files_of, publish_all
 from toneline.folders import Folders
 
 branch_argument = click.argument("branch", type=click.Choice([PROVINCE, *BRANCHES]))
@@ -57,17 +56,28 @@ def check(files: tuple[Path, ...], config: Path | None, as_json: bool) -> None:
     Example: toneline directories check config/directories/yangzhou.yaml
     """
     settings = settings_of(config)
-    paths = list(files) or directory_files(Folders.of(settings).directories)
+    try:
+        paths = list(files) or files_of(settings)
+    except NoFolder as missing:
+        raise Refused(str(missing)) from missing
     with reading(settings) as database:
-        editions, errors = check_all(paths, database, settings)
+        found = check_all(paths, database, settings)
     if as_json:
-        emit({"files": len(paths), "editions": editions, "errors": errors})
-        if errors:
+        gone = [_said(edition, settings) for edition in found.withdrawn]
+        emit({"files": len(paths), "editions": found.editions, "errors": found.errors,
+              "notes": found.notes, "withdrawn": gone})  # fmt: skip
+        if found.errors:
             raise SystemExit(1)
         return
-    if errors:
-        raise Refused("\n".join(errors))
-    click.echo(f"{len(paths)} files with {editions} editions: all good")
+    for note in found.notes:
+        click.echo(note)
+    for edition in found.withdrawn:
+        said = _edition_line(edition, settings).strip()
+        click.echo(f"no longer in the file, to be withdrawn: {said}")
+    if found.errors:
+        raise Refused("\n".join(found.errors))
+    well = "no errors" if found.notes or found.withdrawn else "all good"
+    click.echo(f"{len(paths)} files with {found.editions} editions: {well}")
 
 
 @directories.command("publish")
@@ -85,16 +95,24 @@ def publish(reason: str, author: str | None, config: Path | None, as_json: bool)
     """
     settings = settings_of(config)
     with database_of(settings) as database:
-        outcomes, errors = publish_all(database, settings, author or _user(), reason)
+        try:
+            outcomes, errors = publish_all(database, settings, author or _user(), reason)
+        except NoFolder as missing:
+            raise Refused(str(missing)) from missing
     made = [edition for outcome in outcomes for edition in outcome.editions]
-    notes = [note for outcome in outcomes for note in outcome.notes]
+    gone = [edition for outcome in outcomes for edition in outcome.withdrawn]
+    notes = [note for outcome in outcomes for note in (*outcome.unheard, *outcome.notes)]
     if as_json:
         emit({"published": [_said(edition, settings) for edition in made],
+              "withdrawn": [_said(edition, settings) for edition in gone],
               "notes": notes, "errors": errors})  # fmt: skip
     else:
         click.echo(f"{len(made)} new editions published")
         for edition in made:
             click.echo(_edition_line(edition, settings))
+        for edition in gone:
+            said = _edition_line(edition, settings).strip()
+            click.echo(f"no longer in the file, withdrawn: {said}")
         for note in notes:
             click.echo(note)
     if errors:
@@ -167,7 +185,7 @@ def show_history(branch: str, config: Path | None, as_json: bool) -> None:
         click.echo(
             f"      published {at:%Y-%m-%d %H:%M:%S} by {proof.author} ({proof.origin}){why}"
         )
-        click.echo(f"      {_changes(published)}")
+        click.echo(f"      {_changes(published, settings)}")
 
 
 @directories.command("rollback")
@@ -191,7 +209,8 @@ def rollback(
         copy = database.run_now(store.roll_back, branch, edition, author or _user(), reason, now())
     if copy is None:
         raise Refused(
-            f"{branch} has no edition {edition}; see: toneline directories history {branch}"
+            f"{branch} has no edition {edition} with songs;"
+            f" see: toneline directories history {branch}"
         )
     if as_json:
         emit(_said(copy, settings))
@@ -199,21 +218,73 @@ def rollback(
         click.echo(f"edition {copy.edition_id} has the songs of edition {edition}, from now on")
 
 
+@directories.command("withdraw")
+@branch_argument
+@click.argument("edition", type=int)
+@click.option("--reason", default="", help="Why; it stands in the history.")
+@author_option
+@config_option
+@json_option
+def withdraw(
+    branch: str, edition: int, reason: str, author: str | None, config: Path | None, as_json: bool
+) -> None:
+    """Withdraw an EDITION of BRANCH that is heard now or would be: what is behind it is heard.
+
+    Nothing is deleted, and `show --at` a time that has passed stays what was heard. While it stands
+    in the file as it is, it does not come again.
+
+    Example: toneline directories withdraw yangzhou 7 --reason "the holiday was moved"
+    """
+    settings = settings_of(config)
+    with database_of(settings) as database:
+        done = database.run_now(store.withdraw, branch, edition, author or _user(), reason, now())
+    if isinstance(done, NotWithdrawn):
+        raise Refused(f"{done.reason}; see: toneline directories history {branch}")
+    if as_json:
+        emit(_said(done, settings) | {"withdrawn": edition})
+    else:
+        click.echo(f"edition {edition} is withdrawn, by edition {done.edition_id}, from now on")
+
+
 def _edition_line(edition: Edition, settings: Settings) -> str:
+    if edition.is_withdrawal:
+        begins = _day(edition.statement[1], settings)
+        return f"{edition.edition_id:4}  {edition.owner}  {edition.kind}  from {begins}: withdrawn"
     until = f" to {_day(edition.valid_to, settings)}" if edition.valid_to else ""
+    songs = " ".join(code or "-" for code in edition.songs)
     return (
         f"{edition.edition_id:4}  {edition.owner}  {edition.kind}  from"
-        f" {_day(edition.valid_from, settings)}{until}: {' '.join(edition.songs)}"
+        f" {_day(edition.valid_from, settings)}{until}: {songs}"
     )
 
 
-def _changes(published: Published) -> str:
+def _changes(published: Published, settings: Settings) -> str:
+    if published.edition.is_withdrawal:
+        return f"what edition {published.before} says is not meant any more"
     if published.before is None:
         return "the first: nothing was before it"
     changed = ", ".join(
         f"{change.slot}: {change.was or '-'} -> {change.now or '-'}" for change in published.changes
     )
-    return f"instead of edition {published.before}: {changed or 'the same songs'}"
+    edited = "; ".join(
+        f"{what}: {was or '-'} -> {is_now or '-'}"
+        for what, (was, is_now) in _edited(published, settings).items()
+    )
+    told = "; ".join(part for part in (changed or "the same songs", edited) if part)
+    return f"instead of edition {published.before}: {told}"
+
+
+def _edited(published: Published, settings: Settings) -> dict[str, tuple[str, str]]:
+    """Return what else is not as it was: the times and the reserve."""
+    if published.was is None:
+        return {}
+    both = (published.was, published.edition)
+    told = {
+        "from": [_day(one.valid_from, settings) for one in both],
+        "to": ["" if one.valid_to is None else _day(one.valid_to, settings) for one in both],
+        "reserve": [" ".join(one.reserve) for one in both],
+    }
+    return {what: (was, is_now) for what, (was, is_now) in told.items() if was != is_now}
 
 
 def _day(at: datetime, settings: Settings) -> str:
@@ -233,6 +304,7 @@ def _said(edition: Edition, settings: Settings) -> dict[str, Any]:
             for slot, (code, source) in enumerate(
                 zip(edition.songs, edition.sources, strict=True), start=1
             )
+            if code
         ],
         "reserve": list(edition.reserve),
     }
@@ -248,6 +320,10 @@ def _told(published: Published, settings: Settings) -> dict[str, Any]:
         "checksum": published.edition.checksum,
         "before": published.before,
         "changes": published.changes,
+        "edited": {
+            what: {"was": was, "now": is_now}
+            for what, (was, is_now) in _edited(published, settings).items()
+        },
     }
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import structlog
 
-from catalog.branch_files import directory_files, file_owner, read_path
+from catalog.branch_files import directory_files, fault_of, file_owner, read_path
+from catalog.directories import Edition
 from catalog.drafts import same_owner_twice
-from catalog.publishing import Outcome, check_file, publish_file
+from catalog.publishing import Outcome, plan, publish_file
 from catalog.written import Written
 from config.settings import Settings
 from store.database import LocalDatabase
@@ -19,6 +20,10 @@ from store.engine import StoreBusy, StoreUnavailable, explained
 from toneline.folders import Folders
 
 log = structlog.get_logger()
+
+
+class NoFolder(Exception):
+    """The branches' files cannot be looked for: a sentence says where and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,25 +34,73 @@ class Folder:
     errors: tuple[str, ...]
 
 
-def read_folder(paths: Iterable[Path]) -> Folder:
-    """Return what these files say."""
+@dataclass(frozen=True, slots=True)
+class Checkup:
+    """How many editions the files have, every error of theirs, and what is worth knowing.
+
+    `withdrawn` is what publishing would withdraw: it was to come, and its file no longer says it.
+    """
+
+    editions: int
+    errors: tuple[str, ...]
+    notes: tuple[str, ...]
+    withdrawn: tuple[Edition, ...]
+
+
+def files_of(settings: Settings) -> list[Path]:
+    """Return the branches' files.
+
+    Raises:
+        NoFolder: the folder is not there, or may not be looked into.
+    """
+    folder = Folders.of(settings).directories
+    if fault := fault_of(folder):
+        raise NoFolder(fault)
+    return directory_files(folder)
+
+
+def read_folder(paths: Iterable[Path], beside: Iterable[Path] = ()) -> Folder:
+    """Return what these files say; `beside` are read only for whose they are."""
     files = tuple(read_path(path) for path in paths)
-    twice = same_owner_twice(files)
-    errors = (f"{file}:{mistake.place}: {mistake.sentence}" for file, mistake in twice.items())
+    twice = same_owner_twice([*files, *(read_path(path) for path in beside)])
+    errors = (
+        f"{one.file}:{twice[one.file].place}: {twice[one.file].sentence}"
+        for one in files
+        if one.file in twice
+    )
     return Folder(files, tuple(errors))
 
 
-def check_all(
-    paths: Sequence[Path], database: LocalDatabase, settings: Settings
-) -> tuple[int, list[str]]:
-    """Return how many editions the files have, and every error of theirs."""
-    folder = read_folder(paths)
-    errors, editions = list(folder.errors), 0
-    for written in folder.files:
-        checked = database.run_now(check_file, written, datetime.now(UTC), settings.line.timezone)
-        errors += checked.errors
-        editions += len(checked.drafts)
-    return editions, errors
+def _beside(paths: Sequence[Path], folder: Path) -> list[Path]:
+    """Return the folder's other files, if some of these stand in it."""
+    given = {path.resolve() for path in paths}
+    if not any(path.parent == folder.resolve() for path in given):
+        return []
+    return [path for path in directory_files(folder) if path.resolve() not in given]
+
+
+def check_all(paths: Sequence[Path], database: LocalDatabase, settings: Settings) -> Checkup:
+    """Return what there is to say of these files; nothing is published.
+
+    One of the folder's files is also held against those beside it: a branch has one.
+    """
+    folder = read_folder(paths, _beside(paths, Folders.of(settings).directories))
+    plans = [
+        database.run_now(
+            plan,
+            written,
+            datetime.now(UTC),
+            settings.line.timezone,
+            settings.policy.stop_selling_days,
+        )
+        for written in folder.files
+    ]
+    return Checkup(
+        editions=sum(len(one.checked.drafts) for one in plans),
+        errors=(*folder.errors, *(error for one in plans for error in one.checked.errors)),
+        notes=tuple(note for one in plans for note in (*one.unheard, *one.notes)),
+        withdrawn=tuple(edition for one in plans for edition in one.withdrawn),
+    )
 
 
 def publish_all(
@@ -57,8 +110,11 @@ def publish_all(
 
     Returns what became of the files, and the errors of those that changed nothing: what is wrong
     with one keeps no other from being heard. Without an author it is whoever the file belongs to.
+
+    Raises:
+        NoFolder: the folder is not there, or may not be looked into.
     """
-    folder = read_folder(directory_files(Folders.of(settings).directories))
+    folder = read_folder(files_of(settings))
     refused = set(same_owner_twice(folder.files))
     outcomes = [
         _published(database, settings, written, author, reason)
@@ -75,7 +131,13 @@ def _published(
     who = author or file_owner(Path(written.file))
     try:
         return database.run_now(
-            publish_file, written, who, reason, datetime.now(UTC), settings.line.timezone
+            publish_file,
+            written,
+            who,
+            reason,
+            datetime.now(UTC),
+            settings.line.timezone,
+            settings.policy.stop_selling_days,
         )
     except Exception as error:
         failure = explained(error)

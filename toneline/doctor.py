@@ -14,7 +14,6 @@ import click
 
 from audio.prompts import absent
 from catalog import licences, preparation
-from catalog.branch_files import directory_files
 from catalog.snapshot import Contents, read_contents
 from config.settings import Settings, service_senders, zone
 from ivr.ami import AmiAccess, AmiError, Session
@@ -25,7 +24,7 @@ from store.migrations import HEAD, current
 from store.onlooker import onlooker_for
 from toneline.addresses import client_address
 from toneline.command import emit
-from toneline.directory_folder import check_all
+from toneline.directory_folder import NoFolder, check_all, files_of
 from toneline.folders import ROOT, Folders
 from toneline.language import LANGUAGE_FAULTS, read_prompts, read_texts
 
@@ -120,12 +119,18 @@ def _catalogue(settings: Settings, folders: Folders, database: LocalDatabase) ->
         + "".join(f", {tone.code}" for tone in silent[:5]),
         "toneline tones import CATALOGUE.csv --audio FOLDER",
     )
-    files = directory_files(folders.directories)
-    editions, errors = check_all(files, database, settings)
+    try:
+        files = files_of(settings)
+    except NoFolder as missing:
+        todo = "set [paths] directories, and look at the folder's owner and mode"
+        yield Finding("directories", False, str(missing), todo)
+        return
+    found = check_all(files, database, settings)
+    told = (*found.errors, *found.notes)
     yield Finding(
         "directories",
-        not errors,
-        errors[0] if errors else f"{len(files)} files, {editions} editions",
+        not found.errors,
+        told[0] if told else f"{len(files)} files, {found.editions} editions",
         "correct the file; `toneline directories check` shows every error",
     )
 

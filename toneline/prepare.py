@@ -30,7 +30,7 @@ from store.database import LocalDatabase
 from store.engine import StoreError, engine_for
 from store.migrations import upgrade
 from toneline.demo import SAMPLE_SP, prepare_sample
-from toneline.directory_folder import publish_all
+from toneline.directory_folder import NoFolder, publish_all
 from toneline.folders import Folders
 from toneline.language import NoSuchLanguage, read_prompts, read_texts
 from toneline.presence import Presence, appear
@@ -192,11 +192,22 @@ def _load_catalogue(
         if not settings.database.url:
             _sing_something(database, folders, titles, progress)
         if publishes:
-            publish_all(database, settings)
+            _publish(database, settings)
         database.run_now(spell_anew, datetime.now(UTC))
         return None if branches is None else load_snapshot(database, branches, zone(settings))
     finally:
         database.close()
+
+
+def _publish(database: LocalDatabase, settings: Settings) -> None:
+    """Publish the branches' files; a line without them sings what it sang."""
+    try:
+        outcomes, _ = publish_all(database, settings)
+    except NoFolder:
+        return  # who watches the folder tells it, and goes on doing so
+    for outcome in outcomes:
+        for edition in outcome.withdrawn:
+            log.warning("directory_withdrawn", branch=outcome.owner, edition=edition.edition_id)
 
 
 def _sing_something(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.branch_files import READERS, read, read_path
+from catalog.branch_files import READERS, directory_files, fault_of, named_for, read, read_path
 from catalog.drafts import Knowledge, check
 from catalog.written import LONGEST_FILE
 from tests.fakes.catalogue import SHANGHAI
@@ -64,3 +64,33 @@ def test_no_more_of_a_long_file_is_read_than_tells_that_it_is(tmp_path: Path) ->
         file.truncate(1 << 40)
     (mistake,) = read_path(long).mistakes
     assert mistake.sentence == f"the file is longer than {LONGEST_FILE} bytes"
+
+
+@pytest.mark.parametrize(
+    ("name", "ending"),
+    [
+        ("yangzhou.yaml.txt", ".txt"),
+        ("yangzhou.txt", ".txt"),
+        ("Yangzhou.xls", ".xls"),
+        ("yangzhou.ods", ".ods"),
+        ("yangzhou", "nothing"),
+        ("yangzhou 新.doc", ".doc"),
+    ],
+)
+def test_a_branchs_file_with_an_ending_that_nobody_reads_is_refused_not_overlooked(
+    tmp_path: Path, name: str, ending: str
+) -> None:
+    path = tmp_path / name
+    path.write_text("branch: yangzhou\neditions:\n- from: 2026-01-05\n  songs: auto\n")
+    assert directory_files(tmp_path) == [path]
+    assert [one.sentence for one in read_path(path).mistakes] == [
+        f"a name that ends in {ending} is not known; known are .yaml, .yml, .csv, .xlsx"
+    ]
+    assert named_for(path) == "yangzhou"
+
+
+def test_a_folder_that_cannot_be_looked_into_has_a_fault(tmp_path: Path) -> None:
+    assert fault_of(tmp_path) == ""
+    assert "nowhere: No such file or directory" in fault_of(tmp_path / "nowhere")
+    (tmp_path / "file").touch()
+    assert "file: Not a directory" in fault_of(tmp_path / "file")

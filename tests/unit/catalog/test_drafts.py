@@ -149,6 +149,29 @@ def test_a_licence_must_hold_when_an_edition_is_first_heard() -> None:
     assert checked(late).errors == (said,)
 
 
+def test_a_licence_must_last_until_the_next_regular_edition_of_the_file() -> None:
+    text = GOOD.replace("1007", "2014", 1)  # until 2026-11-30
+    later = f"  - from: 2026-12-07\n    songs: [{TEN}]\n"
+    said = (
+        "y.yaml:6:13: the licence of tone 2014 ends on 2026-11-30, before the next edition begins,"
+        " on 2026-12-07"
+    )
+    assert checked(text + later).errors == (said,)
+    assert checked(text + later.replace("12-07", "12-01")).errors == ()
+    assert checked(text + later.replace("2026-12-07", "2026-11-02")).errors == ()
+
+
+@pytest.mark.parametrize(("days", "told"), [(7, 0), (8, 1), (30, 1)])
+def test_a_song_that_is_heard_but_not_sold_is_a_warning(days: int, told: int) -> None:
+    file = checked(GOOD.replace("1007", "2014", 1), stop_selling_days=days)
+    assert file.errors == ()
+    assert len(file.warnings) == told
+    assert all(
+        warning.startswith("y.yaml:6:13: tone 2014 would be heard but not sold: its licence ends")
+        for warning in file.warnings
+    )
+
+
 def test_an_edition_that_was_published_is_not_held_against_todays_catalogue() -> None:
     text = GOOD.replace("1041", "2005", 1)
     (error,) = checked(text).errors

@@ -259,6 +259,52 @@ class Lost:
         return self._database.on_change(topic, callback)
 
 
+def test_the_same_mistake_made_again_is_told_again(watched: Watched) -> None:
+    wrong = FIRST.replace("1041", "1999")
+    watched.write(FIRST)
+    watched.watch.startService()
+    watched.clock.advance(QUIET_S)
+    with capture_logs() as logs:
+        for songs in (wrong, SECOND, wrong):
+            watched.write(songs)
+            watched.later()
+            watched.later()
+    assert refusals(logs) == ["yangzhou", "yangzhou"]
+    assert len(watched.messages()) == 2
+
+
+def test_a_file_that_went_back_to_what_was_replaced_is_told_to_its_contact(
+    watched: Watched,
+) -> None:
+    watched.write(FIRST)
+    watched.watch.startService()
+    watched.clock.advance(QUIET_S)
+    with capture_logs() as logs:
+        for songs in (SECOND, FIRST):
+            watched.write(songs)
+            for _ in range(3):
+                watched.later()
+    assert watched.songs() == [CODES[:10], CODES[1:11]]
+    (alarm,) = [event for event in logs if event["event"] == "directory_refused"]
+    assert "rollback yangzhou" in alarm["errors"][0]
+    assert [message.msisdn for message in watched.messages()] == ["8613905250000"]
+    assert watched.watch.health() == (True, "1 files, 1 refused")
+
+
+def test_what_was_to_come_and_stands_in_the_file_no_more_is_told(watched: Watched) -> None:
+    watched.write(FIRST)
+    file = watched.folder / "yangzhou.yaml"
+    week = file.read_text()
+    file.write_text(week + f"  - from: 2027-01-04\n    songs: [{SECOND}]\n")
+    watched.watch.startService()
+    watched.clock.advance(QUIET_S)
+    with capture_logs() as logs:
+        file.write_text(week)
+        watched.later()
+    (told,) = [event for event in logs if event["event"] == "directory_withdrawn"]
+    assert (told["branch"], told["kind"]) == ("yangzhou", "regular")
+
+
 class Choosy:
     """A store that chokes on one file."""
 
@@ -288,11 +334,30 @@ def test_a_lost_store_is_asked_again(watched: Watched) -> None:
     assert watched.songs() == [CODES[:10]]
 
 
-def test_a_folder_that_is_not_there_is_waited_for(watched: Watched) -> None:
+def test_a_folder_that_is_not_there_is_told_and_waited_for(watched: Watched) -> None:
     watched.folder.rmdir()
-    watched.watch.startService()
-    watched.later()
+    with capture_logs() as logs:
+        watched.watch.startService()
+        watched.later()
+        watched.later()
+    assert [event["event"] for event in logs] == ["directories_missing"]
+    well, detail = watched.watch.health()
+    assert (well, "No such file or directory" in detail) == (False, True)
     watched.folder.mkdir()
     watched.write(FIRST)
     watched.later()
     assert watched.songs() == [CODES[:10]]
+    assert watched.watch.health() == (True, "1 files, 0 refused")
+
+
+def test_a_file_that_was_saved_with_another_ending_is_told(watched: Watched) -> None:
+    watched.write(FIRST)
+    watched.watch.startService()
+    watched.clock.advance(QUIET_S)
+    with capture_logs() as logs:
+        watched.write(SECOND, "yangzhou.yaml.txt")
+        for _ in range(3):
+            watched.later()
+    assert refusals(logs) == ["yangzhou"]
+    assert watched.songs() == [CODES[:10]]
+    assert [message.msisdn for message in watched.messages()] == ["8613905250000"]

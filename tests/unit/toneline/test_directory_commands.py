@@ -113,3 +113,92 @@ def test_a_folder_or_a_pipe_for_a_file_is_refused(shell: Shell) -> None:
     said = shell.run("check", status=1)
     assert f"{shell.file}:1:1: cannot be read: this is no file" in said
     assert "wuxi.yaml:1:1: cannot be read: this is no file" in said
+
+
+def with_holiday(songs: str, day: str = "2027-02-05") -> str:
+    return (
+        f"branch: yangzhou\neditions:\n- from: 2026-01-05\n  songs: [{', '.join(CODES[:10])}]\n"
+        f"- from: {day}\n  to: 2027-02-13\n  kind: holiday\n  songs: [{songs}]\n"
+    )
+
+
+def test_an_edition_is_withdrawn_by_a_command_and_told_in_the_history(shell: Shell) -> None:
+    shell.file.write_text(with_holiday("1120"))
+    _, holiday = (one["edition"] for one in shell.json("publish")["published"])
+    at = ("show", "yangzhou", "--at", "2027-02-06")
+    assert shell.json(*at)["edition"] == holiday
+    done = shell.json("withdraw", "yangzhou", str(holiday), "--reason", "moved", "--author", "li")
+    assert (done["withdrawn"], done["kind"]) == (holiday, "holiday")
+    assert shell.json(*at)["kind"] == "regular"
+    told = shell.run("history", "yangzhou").splitlines()
+    assert told[0].endswith("yangzhou  holiday  from 2027-02-05: withdrawn")
+    assert told[1].endswith("by li (withdrawal): moved")
+    assert told[2].endswith(f"what edition {holiday} says is not meant any more")
+    refused = shell.run("withdraw", "yangzhou", str(holiday), status=1)
+    assert f"edition {holiday} was withdrawn by edition {done['edition']}; see:" in refused
+    assert "which edition" in shell.run("check")
+
+
+def test_what_a_file_no_longer_says_is_named_before_and_when_it_is_withdrawn(
+    shell: Shell,
+) -> None:
+    shell.file.write_text(with_holiday("1120"))
+    shell.run("publish")
+    shell.file.write_text(with_holiday("1120", "2027-02-06"))
+    said = shell.run("check")
+    assert "no longer in the file, to be withdrawn: 2  yangzhou  holiday  from 2027-02-05" in said
+    assert "no errors" in said
+    assert [one["edition"] for one in shell.json("check")["withdrawn"]] == [2]
+    assert "no longer in the file, withdrawn: 2  yangzhou  holiday" in shell.run("publish")
+    assert shell.run("check").strip() == "1 files with 2 editions: all good"
+
+
+def test_a_file_that_went_back_is_not_all_good(shell: Shell) -> None:
+    for songs in (CODES[:10], CODES[1:11], CODES[:10]):
+        shell.write(*songs)
+        shell.run("publish")
+    said = shell.run("check")
+    assert "this is edition 1 again, which edition 2 replaced" in said
+    assert "all good" not in said
+    assert len(shell.json("check")["notes"]) == 1
+
+
+def test_a_name_that_nobody_reads_is_refused(shell: Shell) -> None:
+    saved = shell.file.with_name("yangzhou.yaml.txt")
+    saved.write_text(with_holiday("1120"))
+    said = f"{saved}:1:1: a name that ends in .txt is not known; known are .yaml, .yml, .csv, .xlsx"
+    assert shell.run("check", status=1).strip() == said
+    assert shell.run("check", str(saved), status=1).strip() == said
+    assert said in shell.run("publish", status=1)
+
+
+def test_a_missing_folder_is_refused(shell: Shell) -> None:
+    shell.file.parent.rmdir()
+    for command in ("check", "publish"):
+        said = shell.run(command, status=1)
+        assert f"{shell.file.parent}: No such file or directory" in said
+
+
+def test_one_file_is_held_against_those_beside_it(shell: Shell) -> None:
+    shell.write(*CODES[:10])
+    shell.file.with_name("other.csv").write_text("branch,from\nyangzhou,2026-11-23\n")
+    assert "yangzhou has another file" in shell.run("check", str(shell.file), status=1)
+    elsewhere = shell.file.parent.parent / "yangzhou.yaml"
+    elsewhere.write_text(shell.file.read_text())
+    assert "all good" in shell.run("check", str(elsewhere))
+
+
+def test_the_history_tells_of_reserve_and_times_beside_the_songs(shell: Shell) -> None:
+    text = with_holiday(", ".join(CODES[:10]))
+    shell.file.write_text(text)
+    shell.run("publish")
+    shell.file.write_text(text.replace("to: 2027-02-13", "to: 2027-02-12\n  reserve: [1119]"))
+    shell.run("publish")
+    newest = shell.json("history", "yangzhou")[0]
+    assert newest["changes"] == []
+    assert newest["edited"] == {
+        "to": {"was": "2027-02-13", "now": "2027-02-12"},
+        "reserve": {"was": "", "now": "1119"},
+    }
+    said = "instead of edition 2: the same songs; to: 2027-02-13 -> 2027-02-12; reserve: - -> 1119"
+    assert said in shell.run("history", "yangzhou")
