@@ -21,6 +21,7 @@ from catalog.tones import Row, Tone
 from store.database import LocalDatabase
 
 ROWS_A_PAGE = 2000
+MOST_KEPT = 4096  # unpacked tones, a megabyte or two
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,11 @@ def _all_rows(database: LocalDatabase) -> Iterator[Row]:
 
 
 class Snapshot:
-    """An immutable catalogue; every look-up is a dict's or a bisection's."""
+    """An immutable catalogue.
+
+    A tone is unpacked when it is looked up for the first time, which takes a bisection; those
+    looked up lately, as the songs of the lists are all day, are kept, and a look-up is a dict's.
+    """
 
     province = PROVINCE
 
@@ -89,6 +94,7 @@ class Snapshot:
         self._branches = branches
         self.stock = _packed(contents) if stock is None else stock
         self._count = len(self.stock.tones)
+        self._lately: dict[str, Tone] = {}
         self._editions: dict[str, list[Edition]] = {}
         for edition in contents.editions:
             self._editions.setdefault(edition.owner, []).append(edition)
@@ -107,7 +113,16 @@ class Snapshot:
 
     def tone(self, code: str) -> Tone | None:
         """Return the published tone of a code."""
-        return self.stock.tone(code)
+        tone = self._lately.get(code)
+        return self._unpacked(code) if tone is None else tone
+
+    def _unpacked(self, code: str) -> Tone | None:
+        tone = self.stock.tone(code)
+        if tone is not None:
+            if len(self._lately) >= MOST_KEPT:
+                self._lately.clear()
+            self._lately[code] = tone
+        return tone
 
     def is_code_prefix(self, digits: str) -> bool:
         """Say whether some published code is longer than these digits and begins with them."""
@@ -140,11 +155,11 @@ class Snapshot:
 
         Those that end so come first.
         """
-        return self._first((tone.code for tone in self.stock.by_keys(digits)), at, count)
+        return self._first(self.stock.by_keys(digits), at, count)
 
     def plays(self, code: str, at: datetime) -> bool:
         """Say whether a tone is published and its licence holds at an instant."""
-        return self._plays(self.stock.tone(code), at)
+        return self._plays(self.tone(code), at)
 
     def branch_of(self, msisdn: str | None, area_code: str | None = None) -> str | None:
         """Return the branch by area code, else by number; None: unknown."""

@@ -10,14 +10,13 @@ import unicodedata
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from functools import lru_cache
 
 from catalog.shelf import Numbers, Shelf, Value
 from catalog.tones import Prices, Row, Tone
+from catalog.values import LONGEST_CODE
 
 KEYPAD_MARK = "#"
 """Stands before a spelling that is made of a telephone's keys, see `catalog.pinyin`."""
-LONGEST_CODE = 8  # digits
 KEYS_INDEXED = 8  # of a spelling; who types more of them looks at the tones themselves
 ROWS_A_STEP = 20
 _CODE_BITS = 31
@@ -28,18 +27,6 @@ separator behind each; and the spelling. The rest is not searched."""
 TITLE_MARK = "\x1e"
 SEPARATOR = "\x1f"
 _AS_BASE_11 = str.maketrans("0123456789", "123456789a")
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A tone as it lies in the stock, and how it is spelled."""
-
-    tone: Tone
-    spelling: str
-
-    def has_keys(self, digits: str) -> bool:
-        """Say whether its title, typed by initials on a telephone, begins with these keys."""
-        return f" {KEYPAD_MARK}{digits}" in self.spelling
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +91,7 @@ class Stock:
     def tone(self, code: str) -> Tone | None:
         """Return the tone of a code."""
         packed = self.tones.get(number_of(code)) if _is_code(code) else None
-        return None if packed is None else _found(packed).tone
+        return None if packed is None else _tone(_unpacked(packed))
 
     def has(self, code: str) -> bool:
         """Say whether there is a tone of this code."""
@@ -131,18 +118,19 @@ class Stock:
                 return
             yield code_of(found - first)
 
-    def by_keys(self, digits: str) -> Iterator[Tone]:
-        """Yield the tones whose titles, typed by initials, begin so, those that end so first."""
+    def by_keys(self, digits: str) -> Iterator[str]:
+        """Yield the codes of titles that begin so, typed by initials; those that end so first."""
         if not _is_digits(digits):
             return
         first, last = (_number_of_keys(digits, filled_with) for filled_with in "0a")
-        for number in self.spellings.from_on(first << _CODE_BITS):
-            if number >> _CODE_BITS > last:
+        typed = f" {KEYPAD_MARK}{digits}".encode()
+        for found in self.spellings.from_on(first << _CODE_BITS):
+            if found >> _CODE_BITS > last:
                 return
-            packed = self.tones.get(number & _CODE_MASK)
-            found = None if packed is None else _found(packed)
-            if found is not None and found.has_keys(digits):
-                yield found.tone
+            number = found & _CODE_MASK
+            packed = self.tones.get(number)
+            if packed is not None and typed in packed[SPELLED]:
+                yield code_of(number)
 
 
 def fold(text: str) -> str:
@@ -232,12 +220,6 @@ def _unpacked(packed: Value) -> Row:
         *(date.fromisoformat(until) if until else None, "published"),
         *(sound, int(ms), spoken or None, spelling),
     )
-
-
-@lru_cache(maxsize=4096)  # the same songs, call after call
-def _found(packed: Value) -> Found:
-    row = _unpacked(packed)
-    return Found(_tone(row), row[13])
 
 
 def _tone(row: Row) -> Tone:

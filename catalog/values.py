@@ -30,8 +30,8 @@ _NO_DIGIT = re.compile(r"[^0-9]")
 # 12593 and 17951 chose an IP carrier for a call; billing systems still hand such numbers over.
 _IP_PREFIX = re.compile(r"^(?:\+86|0086|86)?(?:12593|17951)(?=[0-9+])")
 _FULL_WIDTH = {ord("０") + n: str(n) for n in range(10)} | {ord("＋"): "+", ord("－"): "-"}
-LONGEST_CODE = 8
-_CODE = re.compile(rf"[1-9][0-9]{{2,{LONGEST_CODE - 1}}}", re.ASCII)
+LONGEST_CODE = 8  # digits
+TONE_CODE = re.compile(rf"[1-9][0-9]{{2,{LONGEST_CODE - 1}}}")
 
 
 def parse_msisdn(text: str) -> Msisdn:
@@ -77,7 +77,7 @@ def parse_tone_code(text: str) -> ToneCode:
         BadToneCode: the text is anything else.
     """
     code = text.strip().translate(_FULL_WIDTH)
-    if _CODE.fullmatch(code) is None:
+    if TONE_CODE.fullmatch(code) is None:
         raise BadToneCode(f"{text!r} is not a tone code (3 to 8 digits, the first not 0)")
     return ToneCode(code)
 

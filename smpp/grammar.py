@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from catalog.values import FUNCTION_CODE
+from catalog.values import FUNCTION_CODE, TONE_CODE
 
 Kind = Literal[
     "ask", "confirm", "decline", "undo", "my_tones", "tone", "search", "cancel", "list",
@@ -75,7 +75,6 @@ _NOT_CANCELLING: Final = re.compile(r"[不别]\S{0,2}(?:退|取消|注销)")
 _REFUSING: Final = re.compile(r"拒收|不要|别再?发|不需要|勿扰|骚扰|\b(?:TDGG|STOP)\b")
 _ALL: Final = re.compile(r"全部|所有|\bALL\b")
 _GROUP: Final = re.compile(r"[0-9]+|[A-Z]+|[^\W\d_A-Z]+")
-_CODE: Final = re.compile(r"[1-9][0-9]{2,7}")
 _NUMBER: Final = re.compile(r"[1-9][0-9]?")
 _ALONE: Final[Mapping[str, Intent]] = {
     "0": Intent("undo"),
@@ -187,7 +186,7 @@ def _cancel(said: str, digits: list[str], codes: tuple[str, ...]) -> Intent:
 
 
 def _codes(digits: Iterable[str]) -> tuple[str, ...]:
-    return tuple(group for group in digits if _CODE.fullmatch(group))
+    return tuple(group for group in digits if TONE_CODE.fullmatch(group))
 
 
 def _numbers(digits: Iterable[str]) -> tuple[int, ...]:

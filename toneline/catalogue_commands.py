@@ -22,6 +22,7 @@ from toneline.command import (
     emit,
     json_option,
     now,
+    reading,
     settings_of,
 )
 from toneline.folders import Folders
@@ -175,7 +176,7 @@ def find(words: str, config: Path | None, as_json: bool) -> None:
     Example: toneline tones find mlh
     """
     settings = settings_of(config)
-    with database_of(settings) as database:
+    with reading(settings) as database:
         found = database.run_now(find_tones, words)
     if as_json:
         emit([shown(tone, Folders.of(settings).sounds) for tone in found])
@@ -194,7 +195,7 @@ def show(code: str, config: Path | None, as_json: bool) -> None:
     Example: toneline tones show 1029
     """
     settings = settings_of(config)
-    with database_of(settings) as database:
+    with reading(settings) as database:
         tone = database.run_now(find_tone, code)
     if tone is None:
         raise Refused(f"tone {code} is not in the catalogue")
@@ -272,7 +273,7 @@ def codes(free: int, config: Path | None, as_json: bool) -> None:
 
     Example: toneline tones codes --free 20
     """
-    with database_of(settings_of(config)) as database:
+    with reading(settings_of(config)) as database:
         found = free_codes(database.run_now(all_tones), now(), free)
     if as_json:
         emit(found)

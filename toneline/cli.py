@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -26,7 +27,14 @@ from toneline.command import (
 from toneline.directory_commands import directories
 from toneline.records_commands import orders, subscribers, trace
 
+_PORT = click.IntRange(0, 65535)
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+def _number_given(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
+    if math.isnan(value):  # which no range keeps out
+        raise click.BadParameter("that is no number")
+    return value
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -115,7 +123,15 @@ def phone(
 @main.command()
 @click.argument("text")
 @click.option("--from", "sender", required=True, metavar="NUMBER", help="Who texts.")
-@click.option("--wait", "wait_s", default=5.0, show_default=True, help="Seconds to wait for MTs.")
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(0, 3600),
+    callback=_number_given,
+    default=5.0,
+    show_default=True,
+    help="Seconds to wait for MTs.",
+)
 @config_option
 @json_option
 def text(text: str, sender: str, wait_s: float, config: Path | None, as_json: bool) -> None:
@@ -145,8 +161,8 @@ def text(text: str, sender: str, wait_s: float, config: Path | None, as_json: bo
 
 
 @main.command()
-@click.option("--listen", type=int, default=None, help="The SMPP port; [simulator] listen.")
-@click.option("--http", type=int, default=None, help="The HTTP port; [simulator] http.")
+@click.option("--listen", type=_PORT, default=None, help="The SMPP port; [simulator] listen.")
+@click.option("--http", type=_PORT, default=None, help="The HTTP port; [simulator] http.")
 @click.option(
     "--script", type=_FILE, default=None, help="A TOML file of what goes wrong on purpose."
 )

@@ -26,7 +26,19 @@ def mask_numbers(
     for key, value in event.items():
         if isinstance(value, str) and _MAYBE.search(value):
             event[key] = _MOBILE.sub(r"\1****\2", value)
+        elif isinstance(value, list | tuple | dict):
+            event[key] = _masked(value)
     return event
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, str):
+        return _MOBILE.sub(r"\1****\2", value)
+    if isinstance(value, list | tuple):
+        return [_masked(one) for one in value]
+    if isinstance(value, dict):
+        return {_masked(key): _masked(one) for key, one in value.items()}
+    return value
 
 
 NOTHING: Mapping[str, object] = {}

@@ -25,6 +25,7 @@ from toneline.command import (
     json_option,
     now,
     number,
+    reading,
     settings_of,
 )
 
@@ -43,7 +44,7 @@ def show_subscriber(msisdn: str, config: Path | None, as_json: bool) -> None:
 
     Example: toneline subscribers show 13905250001
     """
-    with database_of(settings_of(config)) as database:
+    with reading(settings_of(config)) as database:
         _tell(database.run_now(subscriber, number(msisdn)), as_json)
 
 
@@ -95,7 +96,7 @@ def orders(context: click.Context, msisdn: str | None, config: Path | None, as_j
     if msisdn is None:
         raise click.UsageError("--msisdn NUMBER is needed")
     settings = settings_of(config)
-    with database_of(settings) as database:
+    with reading(settings) as database:
         found = database.run_now(domain.orders_of, number(msisdn))
     if as_json:
         emit([_document(order, zone(settings)) for order in found])
@@ -114,7 +115,7 @@ def show_order(order_id: str, config: Path | None, as_json: bool) -> None:
     Example: toneline orders show 5d41402abc4b2a76b9719d911017c592
     """
     settings = settings_of(config)
-    with database_of(settings) as database:
+    with reading(settings) as database:
         order = database.run_now(domain.find_order, order_id)
         consent = database.run_now(domain.consent_of, order_id)
     if order is None:
@@ -168,7 +169,7 @@ def trace(
     timezone = zone(settings)
     start = instant(since, timezone, records.START_OF_TIME)
     end = instant(until, timezone, records.END_OF_TIME)
-    with database_of(settings) as database:
+    with reading(settings) as database:
         happenings = database.run_now(records.trace, number(msisdn), start, end)
     if as_json:
         emit([_local(asdict(happening), timezone) for happening in happenings])

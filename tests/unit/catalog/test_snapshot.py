@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import catalog.snapshot
 from catalog.directories import Edition
 from catalog.pinyin import spelling
 from catalog.snapshot import Contents, Snapshot
@@ -30,6 +31,16 @@ def test_a_tone_is_found_by_its_code_while_it_is_published() -> None:
     assert snapshot.tone("1029") is not None
     assert snapshot.tone("1032") is None
     assert len(snapshot) == 1
+
+
+def test_a_tone_is_unpacked_once_however_many_are_looked_up_between(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(catalog.snapshot, "MOST_KEPT", 3)
+    snapshot = a_snapshot()
+    assert snapshot.tone("1029") is snapshot.tone("1029")
+    assert [tone and tone.code for tone in map(snapshot.tone, CODES)] == list(CODES)
+    assert snapshot.tone("9999") is None
 
 
 def test_digits_are_a_prefix_while_a_longer_code_begins_with_them() -> None:

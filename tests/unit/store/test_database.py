@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from twisted.internet.defer import Deferred
 
+from catalog.tones import catalogue_changed, version
 from store.database import LocalDatabase, StoreError, StoreUnavailable, engine_for
 from store.engine import reader_for
+from store.onlooker import onlooker_for
 from tests.fakes import ledger
 
 
@@ -105,3 +108,14 @@ def test_a_url_of_another_kind_is_refused_in_a_sentence(url: str) -> None:
 def test_a_lost_database_is_unavailable_and_not_broken() -> None:
     away = LocalDatabase(engine_for("postgresql+psycopg://nobody@127.0.0.1:1/nothing"))
     assert isinstance(_result(away.run(ledger.counts)), StoreUnavailable)
+
+
+def test_an_onlooker_writes_nothing_and_sees_what_was_committed(
+    database: LocalDatabase, database_url: str
+) -> None:
+    with closing(LocalDatabase(onlooker_for(database_url))) as reader:
+        assert reader.run_now(version) == 0
+        with pytest.raises(DBAPIError, match="read-?only"):
+            reader.run_now(catalogue_changed)
+        database.run_now(catalogue_changed)
+        assert reader.run_now(version) == 1

@@ -40,6 +40,14 @@ def test_mobile_numbers_are_masked_wherever_they_stand(said: str, shown: str) ->
     assert mask_numbers(None, "", {"text": said, "n": 1}) == {"text": shown, "n": 1}
 
 
+def test_numbers_within_lists_and_mappings_are_masked_too() -> None:
+    event = {"codes": ["13812345678", 3], "by": ({"8613905250001": ["13905250001"]},)}
+    assert mask_numbers(None, "", event) == {
+        "codes": ["138****5678", 3],
+        "by": [{"139****0001": ["139****0001"]}],
+    }
+
+
 @given(st.text(alphabet="0123456789 ", max_size=5))
 def test_no_log_shows_a_whole_number(around: str) -> None:
     masked = mask_numbers(None, "", {"text": f"{around} 13905250001 {around}"})
