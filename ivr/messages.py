@@ -1,4 +1,4 @@
-"""The two SMS that a call itself may send: a code the caller asked for, and the hang-up SMS."""
+"""The SMS that a call itself may send: a code, asked for or to be ordered later; the hang-up SMS."""
 
 from __future__ import annotations
 
@@ -33,6 +33,13 @@ async def code_by_sms(call: Call, tone: Tone) -> str:
             return "code_not_sent"
         call.codes_sent.add(tone.code)
     return "code_sent"
+
+
+def song_later(call: Call, tone: Tone, msisdn: str) -> None:
+    """Text a caller whose ring-back function is being opened how to order the tone then."""
+    now = call.line.clock()
+    message = _message(call, tone, msisdn, "answer", "song_later", now, ANSWER_LIFE)
+    call.pending(call.line.database.run(outbox.put, message, now), "song_later_not_sent")
 
 
 def hangup_sms(call: Call, ended_at: datetime) -> Offer | None:

@@ -12,6 +12,7 @@ from catalog.values import FUNCTION_CODE
 from ivr import placing
 from ivr.call import Call
 from ivr.keypad import Press
+from ivr.messages import song_later
 from ivr.offer import Offer, confirmed, function_offer, order_request, recite, tone_offer
 
 
@@ -34,7 +35,7 @@ async def _order(call: Call, tone: Tone) -> str:
         return _refused(call, tone.code, call.caller.kind)
     quote = await call.quote(tone)
     if quote is not None and quote.reason == "function_closed":
-        ended_by = await _open_function(call, call.caller.msisdn)
+        ended_by = await _open_function(call, call.caller.msisdn, tone)
         if ended_by is not None:
             return ended_by
         quote = await call.quote(tone)
@@ -57,8 +58,13 @@ async def _offer(call: Call, msisdn: str, offer: Offer, write: placing.Write) ->
     return "order_given_up" if key == "*" else "line_trouble"
 
 
-async def _open_function(call: Call, msisdn: str) -> str | None:
-    """Offer the ring-back function; None: it is open, else the sentence that ends the order."""
+async def _open_function(call: Call, msisdn: str, tone: Tone) -> str | None:
+    """Offer the ring-back function; None: it is open, else the sentence that ends the order.
+
+    A caller who opens it and does not come to order the tone is told so: it is what he wanted.
+    """
+    if FUNCTION_CODE in call.placed:
+        return "function_accepted"
     quote = await call.quote_function()
     if quote is None:
         return "quote_missing"
@@ -67,7 +73,14 @@ async def _open_function(call: Call, msisdn: str) -> str | None:
     if not quote.eligible:
         return _refused(call, FUNCTION_CODE, quote.reason or "unknown")
     write = partial(_text_of_function, call, quote.pays_fen)
-    sentence = await _offer(call, msisdn, function_offer(call, quote), write)
+    sentence = ""
+    try:
+        sentence = await _offer(call, msisdn, function_offer(call, quote), write)
+    finally:
+        if call.placed.get(FUNCTION_CODE) == "order_accepted":
+            song_later(call, tone, msisdn)
+    if sentence == "order_accepted":
+        return "function_accepted"
     if sentence != "ordered":
         return sentence
     await call.hear("function_opened")

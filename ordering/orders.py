@@ -32,7 +32,7 @@ NOT_SPENT_STATES = ("undone", "expired", "failed")
 RESTORE_WINDOW = timedelta(minutes=30)
 """How long HF takes back what 00000 cancelled (contract.md)."""
 LATE = timedelta(seconds=10)
-"""Recorded so long after its confirmation, an order may be undone as long as one recorded at once."""
+"""Recorded so long after its confirmation, an order may be undone as long as any other."""
 
 
 class QuoteShown(Protocol):
