@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -17,7 +17,7 @@ from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
 from catalog.values import mask
-from ordering import claims, receipts
+from ordering import claims, contact, receipts
 from ordering.claims import Claim
 from ordering.contact import ContactPolicy
 from ordering.outcomes import Outcome, Part, settle
@@ -34,6 +34,8 @@ POLL_S = 1.0
 MOST_A_CLAIM = 50
 RENEWED_AFTER = claims.LEASE / 3
 """Claims still under way are renewed then: an SMSC may take longer than a lease to answer."""
+OFFER_HELD = timedelta(seconds=5)
+"""An offer that has not left so long after it was claimed needs anew what allowed it then."""
 ON_LOST: OnLost = MappingProxyType({"answer": "resend", "order": "resend", "offer": "drop"})
 """What becomes of a message without a response, unless its SMSC's settings say otherwise."""
 
@@ -53,6 +55,7 @@ class _UnderWay:
     """A message that is to be submitted, or was; `late` parts of earlier attempts came since."""
 
     claim: Claim
+    claimed_at: datetime
     leased_at: datetime
     late: dict[int, PartResult] = field(default_factory=dict)
 
@@ -101,7 +104,7 @@ class MtService(Service):
         self._under_way: dict[str, _UnderWay] = {}
         self._poll = LoopingCall(self._look)
         self._poll.clock = reactor
-        self._unsubscribe: Callable[[], None] = _nothing
+        self._unsubscribe: tuple[Callable[[], None], ...] = ()
         self._idle: list[Deferred[None]] = []
 
     def send_through(self, binds: Binds) -> None:
@@ -111,13 +114,17 @@ class MtService(Service):
     def startService(self) -> None:
         """Begin to drain, woken by the store, by the binds and every second."""
         super().startService()
-        self._unsubscribe = self._database.on_change("outbox", self.wake)
+        self._unsubscribe = (
+            self._database.on_change("outbox", self.wake),
+            self._database.on_change(contact.OFFERS_STOPPED, self._ask_again_for_offers),
+        )
         self._poll.start(POLL_S).addErrback(_failed)
 
     def stopService(self) -> Deferred[None]:
         """Claim nothing more; fire when what is under way has been recorded."""
         super().stopService()
-        self._unsubscribe()
+        for unsubscribe in self._unsubscribe:
+            unsubscribe()
         if self._poll.running:
             self._poll.stop()
         stopped: Deferred[None] = Deferred()
@@ -136,10 +143,26 @@ class MtService(Service):
     def _give_back_ready(self) -> None:
         """Let others send what was claimed and is not submitted."""
         while self._ready:
-            claim, now = self._ready.popleft().claim, self._now()
-            mt_id, by, tried = claim.message.mt_id, claim.claimant, claim.attempts
-            back = Outcome(mt_id, by, "later", now, again_at=now, attempts=tried)
-            self._done.append(_Done(back, claim))
+            self._give_back(self._ready.popleft().claim)
+
+    def _give_back(self, claim: Claim) -> None:
+        now, mt_id = self._now(), claim.message.mt_id
+        by, tried = claim.claimant, claim.attempts
+        back = Outcome(mt_id, by, "later", now, again_at=now, attempts=tried)
+        self._done.append(_Done(back, claim))
+
+    def _ask_again_for_offers(self, older_than: timedelta = timedelta(0)) -> None:
+        """Give back the offers that have not left: who claims them asks anew whether they may."""
+        since = self._now() - older_than
+        kept: deque[_UnderWay] = deque()
+        for one in self._ready:
+            if one.claim.message.message_class == "offer" and one.claimed_at <= since:
+                self._give_back(one.claim)
+                self._wanted = True
+            else:
+                kept.append(one)
+        self._ready = kept
+        self._go_on()
 
     def health(self) -> tuple[bool, str]:
         """Whether it runs, and how much is under way."""
@@ -193,6 +216,7 @@ class MtService(Service):
         return f"{self._host[:31]}/{self._new_id()}"
 
     def _look(self) -> None:
+        self._ask_again_for_offers(OFFER_HELD)
         old = self._now() - RENEWED_AFTER
         claimed = (*self._ready, *self._under_way.values())
         held = [one for one in claimed if one.leased_at <= old]
@@ -271,7 +295,7 @@ class MtService(Service):
     def _hold(self, claim: Claim) -> None:
         again, now = self._under_way.get(claim.message.mt_id), self._now()
         if again is None:
-            self._ready.append(_UnderWay(claim, now))
+            self._ready.append(_UnderWay(claim, now, now))
         else:  # the store was away for longer than its lease
             again.claim, again.leased_at = claim, now
 
@@ -283,6 +307,11 @@ class MtService(Service):
     def _submit(self, binds: Binds, under_way: _UnderWay) -> None:
         claim, now = under_way.claim, self._now()
         message = claim.message
+        if message.message_class == "offer" and now - under_way.claimed_at >= OFFER_HELD:
+            self._give_back(claim)
+            self._wanted = True
+            self._go_on()
+            return
         if message.expires_at <= now:
             expired = Outcome(message.mt_id, claim.claimant, "dropped", now, reason="expired")
             self._record(_Done(expired, claim))
@@ -395,7 +424,3 @@ def _tell(done: _Done) -> None:
 
 def _failed(failure: Failure) -> None:
     log.error("outbox_not_drained", error=failure.getErrorMessage())
-
-
-def _nothing() -> None:
-    """Stand for an unsubscription before there is a subscription."""
