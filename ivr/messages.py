@@ -1,4 +1,4 @@
-"""The SMS that a call itself may send: a code, asked for or to be ordered later; the hang-up SMS."""
+"""The SMS that a call may send: a code, asked for or to be ordered later, and the hang-up SMS."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from ivr.call import Call
 from ivr.keypad import Press
 from ivr.messages import song_later
 from ivr.offer import Offer, confirmed, function_offer, order_request, recite, tone_offer
+from ordering.provisioning import Quote
 
 
 async def order(call: Call, tone: Tone) -> Press:
@@ -59,10 +60,7 @@ async def _offer(call: Call, msisdn: str, offer: Offer, write: placing.Write) ->
 
 
 async def _open_function(call: Call, msisdn: str, tone: Tone) -> str | None:
-    """Offer the ring-back function; None: it is open, else the sentence that ends the order.
-
-    A caller who opens it and does not come to order the tone is told so: it is what he wanted.
-    """
+    """Offer the ring-back function; None: it is open, else the sentence that ends the order."""
     if FUNCTION_CODE in call.placed:
         return "function_accepted"
     quote = await call.quote_function()
@@ -72,6 +70,18 @@ async def _open_function(call: Call, msisdn: str, tone: Tone) -> str | None:
         return None
     if not quote.eligible:
         return _refused(call, FUNCTION_CODE, quote.reason or "unknown")
+    sentence = await _offer_function(call, msisdn, quote, tone)
+    if sentence != "ordered":
+        return sentence
+    await call.hear("function_opened")
+    return None
+
+
+async def _offer_function(call: Call, msisdn: str, quote: Quote, tone: Tone) -> str:
+    """Offer the function; return the sentence about it.
+
+    A caller who opens it and does not come to order the tone is told so: it is what he wanted.
+    """
     write = partial(_text_of_function, call, quote.pays_fen)
     sentence = ""
     try:
@@ -79,12 +89,7 @@ async def _open_function(call: Call, msisdn: str, tone: Tone) -> str | None:
     finally:
         if call.placed.get(FUNCTION_CODE) == "order_accepted":
             song_later(call, tone, msisdn)
-    if sentence == "order_accepted":
-        return "function_accepted"
-    if sentence != "ordered":
-        return sentence
-    await call.hear("function_opened")
-    return None
+    return "function_accepted" if sentence == "order_accepted" else sentence
 
 
 def _refused(call: Call, code: str, reason: str) -> str:
