@@ -89,6 +89,7 @@ class Call:
     ear: Keypad
     placed: dict[str, str] = field(default_factory=dict)  # tone code -> what is said of its order
     undecided: set[str] = field(default_factory=set)  # of those, what the store has not answered
+    pressed_meanwhile: Press = None  # while an order was on its way: it acts after its sentence
     has_ordered: bool = False
     gave_up: bool = False
     refuses_offers: bool = False

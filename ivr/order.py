@@ -25,7 +25,12 @@ async def order(call: Call, tone: Tone) -> Press:
     if call.is_rehearsal:
         return await call.hear("rehearsal_no_order")
     await call.ear.answer()
-    return await call.hear(await _order(call, tone))
+    press = await call.hear(await _order(call, tone))
+    before, call.pressed_meanwhile = call.pressed_meanwhile, None
+    if before is None:
+        return press
+    call.ear.type_again(press)
+    return before
 
 
 async def _order(call: Call, tone: Tone) -> str:
@@ -71,9 +76,16 @@ async def _open_function(call: Call, msisdn: str, tone: Tone) -> str | None:
     if not quote.eligible:
         return _refused(call, FUNCTION_CODE, quote.reason or "unknown")
     sentence = await _offer_function(call, msisdn, quote, tone)
-    if sentence != "ordered":
-        return sentence
-    await call.hear("function_opened")
+    return await _opened(call) if sentence == "ordered" else sentence
+
+
+async def _opened(call: Call) -> str | None:
+    """Say that the function is open; the sentence that ends the order if he gives it up here."""
+    press = await call.hear("function_opened")
+    before, call.pressed_meanwhile = call.pressed_meanwhile, None
+    if "*" in {press, before}:
+        call.gave_up = True
+        return "order_given_up"
     return None
 
 

@@ -55,6 +55,17 @@ def test_who_opens_the_function_has_not_yet_ordered_the_tone(line: LineFixture) 
     assert [order["tone_code"] for order in line.orders()] == ["KT"]
 
 
+@pytest.mark.parametrize("sentence", ["ordering_wait", "function_opened"])
+def test_star_while_the_function_is_opened_gives_up_the_tone(
+    line: LineFixture, sentence: str
+) -> None:
+    close_function(line)
+    keys = [*ORDER[:1], (IN_SILENCE, "1"), (f"during {sentence}", "*"), (IN_SILENCE, HANG_UP)]
+    said = line.call(dialled=DIRECT, keys=keys).said
+    assert part_after(said, "function_opened")[0] == "order_given_up"
+    assert [order["tone_code"] for order in line.orders()] == ["KT"]
+
+
 def test_who_does_not_want_the_function_orders_nothing(line: LineFixture) -> None:
     close_function(line)
     keys = [*ORDER[:1], ("during function_offer", "*"), (IN_SILENCE, HANG_UP)]
