@@ -128,7 +128,10 @@ class Line(_Section):
         description="early_media plays the first tone before answering, free of charge.",
     )
     early_media_max_s: int = Field(
-        40, ge=1, le=120, description="The line answers after so much early media."
+        60,
+        ge=1,
+        le=120,
+        description="Early media never lasts longer: a sound that would is played answered.",
     )
     lead_in_ms: int = Field(
         300,

@@ -53,8 +53,8 @@ class Line:
     """What every call works with.
 
     `sounds` is the sounds folder as Asterisk sees it; `fingerprint` gives the SHA-256 of a sound's
-    file by its stem, `clock` aware instants, `new_id` 32 hex digits. `staff` are the numbers
-    that may rehearse.
+    file by its stem, `length_ms` how long it is, `clock` aware instants, `new_id` 32 hex digits.
+    `staff` are the numbers that may rehearse.
     """
 
     settings: LineSettings
@@ -70,6 +70,7 @@ class Line:
     new_id: Callable[[], str]
     reactor: Clock
     fingerprint: Callable[[str], str]
+    length_ms: Callable[[str], int | None]
     log: Log
     staff: frozenset[str] = frozenset()
 
@@ -287,6 +288,7 @@ def begin(line: Line, channel: Channel, first_sound: Callable[[Call], None]) -> 
         sounds=line.sounds,
         lead_in_ms=line.settings.lead_in_ms,
         early_media_max_s=line.settings.early_media_max_s,
+        length_ms=line.length_ms,
         first_sound=lambda: first_sound(call),
         sound_missing=sound_missing,
     )

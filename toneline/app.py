@@ -26,6 +26,7 @@ from ivr.fingerprints import Fingerprints
 from ivr.line import Line, refuse_call, take_call
 from ivr.originate import CallbackService
 from ivr.service import VoiceService
+from ivr.sound_lengths import SoundLengths
 from ordering.callbacks import OUTCOMES
 from ordering.contact import ContactPolicy
 from ordering.orders import Limits
@@ -214,6 +215,7 @@ def _voice(base: _Base) -> VoiceService:
         new_id=new_id,
         reactor=base.reactor,
         fingerprint=fingerprints.of,
+        length_ms=SoundLengths(folders.sounds).of,
         log=log,
         staff=base.prepared.staff,
     )
