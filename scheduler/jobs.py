@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.python.failure import Failure
 
 from ordering import claims, consent, orders, outbox, receipts
 from ordering.orders import Order
@@ -20,6 +21,9 @@ MOST_MESSAGES = 500
 """Messages one run of a duty changes: some ten milliseconds, in which nobody else is served."""
 LEASE_S = 60.0
 """A host that holds an order longer than this is taken for dead."""
+
+Failed = Callable[[Order, Failure], object]
+"""Told of an order and why its step failed."""
 
 
 def expire_questions(connection: Connection, now: datetime) -> int:
@@ -58,11 +62,17 @@ def give_up_receipts(
 
 
 async def fulfil_due(
-    database: Database, operator: Operator, host: str, undo_min: int, now: Callable[[], datetime]
+    database: Database,
+    operator: Operator,
+    host: str,
+    undo_min: int,
+    now: Callable[[], datetime],
+    failed: Failed,
 ) -> int:
     """Take the next step of every order that is due: provision it, or capture it after `undo_min`.
 
-    Returns how many orders were taken; a failing operator leaves its order to the next lease.
+    Returns how many orders were taken. Each stands for itself: `failed` is told of one that the
+    operator fails, which rests before it is tried again, while the others are recorded.
     """
     taken = 0
     while True:
@@ -71,15 +81,38 @@ async def fulfil_due(
         confirmed = [order for order in due if order.state == "confirmed"]
         owned = [order for order in due if order.state == "provisioned"]
         if confirmed:
-            await _each(operator.provision, confirmed)
-            await database.run(orders.provisioned, confirmed, undo_min, now())
+            done, left = await _each(operator.provision, confirmed, failed)
+            if done:
+                await database.run(orders.provisioned, done, undo_min, now())
+            await _put_off(database, host, left, timedelta(0), now())
         if owned:
-            await _each(operator.capture, owned)
-            await database.run(orders.captured, owned, now())
+            done, left = await _each(operator.capture, owned, failed)
+            if done:
+                await database.run(orders.captured, done, now())
+            await _put_off(database, host, left, timedelta(minutes=undo_min), now())
         if len(due) < BATCH and (undo_min or not confirmed):
             return taken
 
 
-async def _each(step: Callable[[Order], Coroutine[Any, Any, None]], chosen: list[Order]) -> None:
-    steps = [Deferred.fromCoroutine(step(order)) for order in chosen]
-    await gatherResults(steps, consumeErrors=True)
+async def _each(
+    step: Callable[[Order], Coroutine[Any, Any, None]], chosen: list[Order], failed: Failed
+) -> tuple[list[Order], list[Order]]:
+    """Take a step of each order; return those that are done, and those that failed."""
+    left: list[Order] = []
+
+    def leave(failure: Failure, order: Order) -> None:
+        left.append(order)
+        failed(order, failure)
+
+    steps = [Deferred.fromCoroutine(step(order)).addErrback(leave, order) for order in chosen]
+    await gatherResults(steps)
+    return [order for order in chosen if order not in left], left
+
+
+async def _put_off(
+    database: Database, host: str, left: list[Order], after: timedelta, now: datetime
+) -> None:
+    """Let orders rest whose step, due `after` their confirmation, failed."""
+    if left:
+        since = tuple((order.order_id, (order.confirmed_at or now) + after) for order in left)
+        await database.run(orders.put_off, host, since, now)
