@@ -171,7 +171,12 @@ class Agi(_Section):
     )
     max_call_min: int = Field(15, ge=1, le=240, description="The longest call, in minutes.")
     drain_s: int = Field(
-        60, ge=0, le=3600, description="How long a stopping server lets calls finish, in seconds."
+        60,
+        ge=0,
+        le=3600,
+        description=(
+            "How long a stopping server lets calls finish, and SMSCs answer, in seconds each."
+        ),
     )
     sounds: str = Field(
         "",

@@ -21,6 +21,7 @@ from ordering import claims, contact, receipts
 from ordering.claims import Claim
 from ordering.contact import ContactPolicy
 from ordering.outcomes import Outcome, Part, settle
+from smpp.bind import at_most
 from smpp.commands import Status
 from smpp.messages import LateResponse, MtMessage, PartResult, SubmitResult
 from smpp.receipt import Receipt
@@ -84,8 +85,12 @@ class MtService(Service):
         now: Callable[[], datetime],
         new_id: Callable[[], str],
         on_lost: Mapping[str, OnLost] = MappingProxyType({}),
+        drain_s: float = 60.0,
     ) -> None:
-        """`on_lost` is by the SMSC's name; one that is not there has `ON_LOST`."""
+        """`on_lost` is by the SMSC's name; one that is not there has `ON_LOST`.
+
+        `drain_s` is how long the end waits for what is under way.
+        """
         self._database = database
         self._policy = policy
         self._host = host
@@ -93,6 +98,7 @@ class MtService(Service):
         self._now = now
         self._new_id = new_id
         self._on_lost = on_lost
+        self._drain_s = drain_s
         self._binds: Binds | None = None
         self._wanted = True  # the outbox may hold something to claim
         self._behind = True  # it may hold answers that were not claimed as they were put in
@@ -121,16 +127,24 @@ class MtService(Service):
         self._poll.start(POLL_S).addErrback(_failed)
 
     def stopService(self) -> Deferred[None]:
-        """Claim nothing more; fire when what is under way has been recorded."""
+        """Claim nothing more; fire when what is under way has been recorded, or after `drain_s`.
+
+        What has no answer by then is left to its lease: its class decides what becomes of it.
+        """
         super().stopService()
         for unsubscribe in self._unsubscribe:
             unsubscribe()
         if self._poll.running:
             self._poll.stop()
+        return Deferred.fromCoroutine(self._end())
+
+    async def _end(self) -> None:
         stopped: Deferred[None] = Deferred()
         self._idle.append(stopped)
         self._go_on_or_end()
-        return stopped
+        await at_most(self._reactor, self._drain_s, stopped)
+        if self._under_way:
+            log.warning("mt_left_under_way", mt_ids=sorted(self._under_way))
 
     def _go_on_or_end(self) -> None:
         if self.running:
