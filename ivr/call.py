@@ -90,7 +90,7 @@ class Call:
     ear: Keypad
     placed: dict[str, str] = field(default_factory=dict)  # tone code -> what is said of its order
     undecided: set[str] = field(default_factory=set)  # of those, what the store has not answered
-    pressed_meanwhile: Press = None  # while an order was on its way: it acts after its sentence
+    pressed_meanwhile: Press = None  # while we were at work: it acts when that is told
     has_ordered: bool = False
     gave_up: bool = False
     refuses_offers: bool = False
@@ -174,6 +174,18 @@ class Call:
         has_objected = self.has_ordered or self.refuses_offers or self.is_rehearsal
         return self.caller.msisdn is not None and not has_objected
 
+    def press_meanwhile(self, press: Press) -> None:
+        """Keep a key pressed while we are at work; the 1 that began it does not begin it again."""
+        if press == "1":
+            self.record.ignore_key("we are at it")
+        elif press is not None:
+            self.pressed_meanwhile = press
+
+    def take_meanwhile(self) -> Press:
+        """Return what was pressed while we were at work, once."""
+        press, self.pressed_meanwhile = self.pressed_meanwhile, None
+        return press
+
     # The operator's side.
 
     def soon(self, function: Callable[[Tone], None], tone: Tone) -> None:
@@ -203,7 +215,7 @@ class Call:
 
     async def _in_time(self, pending: Pending[Quote | None]) -> Quote | None:
         if not await pending.within(UNNOTICED_S):
-            await self.hear("ordering_wait")
+            self.press_meanwhile(await self.hear("ordering_wait"))
             await pending.within(QUOTE_PATIENCE_S)
         return pending.result
 

@@ -26,7 +26,7 @@ async def order(call: Call, tone: Tone) -> Press:
         return await call.hear("rehearsal_no_order")
     await call.ear.answer()
     press = await call.hear(await _order(call, tone))
-    before, call.pressed_meanwhile = call.pressed_meanwhile, None
+    before = call.take_meanwhile()
     if before is None:
         return press
     call.ear.type_again(press)
@@ -54,8 +54,11 @@ async def _order(call: Call, tone: Tone) -> str:
 
 
 async def _offer(call: Call, msisdn: str, offer: Offer, write: placing.Write) -> str:
-    """Make an offer and return the sentence about what came of it."""
-    key = await recite(call, offer)
+    """Make an offer and return the sentence about what came of it.
+
+    Who pressed * while we were at work has given it up; no other key may answer what comes now.
+    """
+    key = "*" if call.take_meanwhile() == "*" else await recite(call, offer)
     if key == "1":
         accepted = confirmed(call, msisdn, offer)
         compose = partial(order_request, call, accepted)
@@ -76,16 +79,9 @@ async def _open_function(call: Call, msisdn: str, tone: Tone) -> str | None:
     if not quote.eligible:
         return _refused(call, FUNCTION_CODE, quote.reason or "unknown")
     sentence = await _offer_function(call, msisdn, quote, tone)
-    return await _opened(call) if sentence == "ordered" else sentence
-
-
-async def _opened(call: Call) -> str | None:
-    """Say that the function is open; the sentence that ends the order if he gives it up here."""
-    press = await call.hear("function_opened")
-    before, call.pressed_meanwhile = call.pressed_meanwhile, None
-    if "*" in {press, before}:
-        call.gave_up = True
-        return "order_given_up"
+    if sentence != "ordered":
+        return sentence
+    call.press_meanwhile(await call.hear("function_opened"))
     return None
 
 

@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred
 
 from ivr.call import Call
-from ivr.keypad import Press
 from ivr.patience import Bell, Pending
 from ivr.prompts import SENTENCES
 from ordering import orders, outbox
@@ -72,7 +71,7 @@ async def place(call: Call, code: str, compose: Compose, write: Write) -> str:
     fate = Pending(work, call.line.reactor, _failed(call, wish))
     sentence = None
     try:
-        _keep(call, await call.hear("ordering_wait"))
+        call.press_meanwhile(await call.hear("ordering_wait"))
         await fate.within(_left(call, until_s))
         sentence = _known_so_far(call, wish, fate)
     finally:
@@ -81,14 +80,6 @@ async def place(call: Call, code: str, compose: Compose, write: Write) -> str:
             _come_late(call, wish, fate.result or "order_failed")
     _note(call, code, sentence)
     return sentence
-
-
-def _keep(call: Call, press: Press) -> None:
-    """Let a key that cannot change the order any more act after the sentence about it."""
-    if press == "1":
-        call.record.ignore_key("it is being ordered")
-    else:
-        call.pressed_meanwhile = press
 
 
 def _note(call: Call, code: str, sentence: str) -> None:

@@ -321,6 +321,14 @@ def test_without_a_quote_in_time_there_is_no_order_and_the_line_says_so(line: Li
     assert line.orders() == []
 
 
+def test_star_while_the_quote_is_waited_for_gives_the_order_up(line: LineFixture) -> None:
+    line.database.delays_s = {"local_quote": 3.0}
+    keys = [(f"during {TONE}", "1", 500), ("during ordering_wait", "*"), (IN_SILENCE, HANG_UP)]
+    said = line.call(dialled=DIRECT, keys=keys).said
+    assert part_after(said, "ordering_wait")[0] == "order_given_up"
+    assert "offer_title" not in said
+
+
 def test_the_quote_is_asked_for_when_the_tone_begins(line: LineFixture) -> None:
     line.call(dialled=DIRECT, keys=[(f"during {TONE}", HANG_UP, 2000)])
     events = line.record()["events"]
