@@ -90,6 +90,7 @@ class Call:
     ear: Keypad
     placed: dict[str, str] = field(default_factory=dict)  # tone code -> what is said of its order
     undecided: set[str] = field(default_factory=set)  # of those, what the store has not answered
+    unheard: Callable[[], None] | None = None  # what is to be done if no sentence tells an outcome
     pressed_meanwhile: Press = None  # while we were at work: it acts when that is told
     has_ordered: bool = False
     gave_up: bool = False

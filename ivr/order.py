@@ -11,6 +11,7 @@ from catalog.tones import Tone
 from catalog.values import FUNCTION_CODE
 from ivr import placing
 from ivr.call import Call
+from ivr.channel import CallerHungUp, CallTooLong
 from ivr.keypad import Press
 from ivr.messages import song_later
 from ivr.offer import Offer, confirmed, function_offer, order_request, recite, tone_offer
@@ -25,12 +26,24 @@ async def order(call: Call, tone: Tone) -> Press:
     if call.is_rehearsal:
         return await call.hear("rehearsal_no_order")
     await call.ear.answer()
-    press = await call.hear(await _order(call, tone))
+    press = await _tell(call, await _order(call, tone))
     before = call.take_meanwhile()
     if before is None:
         return press
     call.ear.type_again(press)
     return before
+
+
+async def _tell(call: Call, sentence: str) -> Press:
+    """Say the sentence that ends an order; who does not hear it to its end is told otherwise."""
+    try:
+        press = await call.hear(sentence)
+    except (CallerHungUp, CallTooLong):
+        if call.unheard is not None:
+            call.unheard()
+        raise
+    call.unheard = None
+    return press
 
 
 async def _order(call: Call, tone: Tone) -> str:

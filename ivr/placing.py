@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -76,9 +77,10 @@ async def place(call: Call, code: str, compose: Compose, write: Write) -> str:
         sentence = _known_so_far(call, wish, fate)
     finally:
         wish.is_listened_for = False
-        if fate.done and (sentence is None or call.channel.hung_up):
+        if fate.done and sentence is None:
             _come_late(call, wish, fate.result or "order_failed")
     _note(call, code, sentence)
+    call.unheard = None if sentence in _TAKEN else partial(_come_late, call, wish, sentence)
     return sentence
 
 
