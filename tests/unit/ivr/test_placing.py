@@ -108,6 +108,13 @@ def test_who_heard_that_it_failed_is_not_texted_as_well(line: LineFixture) -> No
     assert answers(line) == []
 
 
+def test_who_hangs_up_in_mid_apology_for_a_store_that_is_away_is_texted(line: LineFixture) -> None:
+    line.database.failures["place"] = [StoreUnavailable("locked")] * 100
+    line.database.failures["not_placed"] = [StoreUnavailable("locked")] * 3
+    late(line, keys=[*CONFIRMED, ("during order_failed", HANG_UP)])
+    assert answers(line) == [("order_failed", "1029")]
+
+
 def test_nobody_is_told_of_a_failure_when_the_order_is_there(line: LineFixture) -> None:
     line.database.delays_s = {"place": 6.0}
     late(line, keys=ORDER)
