@@ -8,7 +8,7 @@ import click
 
 from catalog.tones import all_tones
 from config.settings import Settings
-from ivr import phone
+from ivr import phone, telling
 from toneline.addresses import client_address
 from toneline.command import Refused, database_of, emit
 from toneline.folders import Folders
@@ -33,12 +33,12 @@ def call(
         book = read_prompts(folders)
         with database_of(settings) as database:
             tones = database.run_now(all_tones)
-        text = phone.text_of(book, tones, folders.asterisk_sounds)
+        text = telling.text_of(book, tones, folders.asterisk_sounds)
         if as_json:
             events = phone.call(host, port, dialled, caller, fingers, text, at=at)
-            emit(phone.as_json(dialled, caller, events))
+            emit(telling.as_json(dialled, caller, events))
         else:
-            tell = phone.Teller(_say).tell
+            tell = telling.Teller(_say).tell
             phone.call(host, port, dialled, caller, fingers, text, tell, at)
     except (*LANGUAGE_FAULTS, phone.PhoneError, ValueError) as error:
         raise Refused(str(error)) from error
