@@ -144,6 +144,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             QUESTION, "pays code", "ttl_min undo_min", names_cancelling=True
         ),
         "function_opened": _rule(ONE_SMS, "pays code", "undo_min", names_cancelling=True),
+        "song_later": _rule(ONE_SMS, "title code", "line"),
         "function_is_open": _rule(ONE_SMS, "", "line"),
         "calling": _rule(ONE_SMS, "title", "code line"),
         "called_lately": _rule(ONE_SMS, "", "title code line"),
