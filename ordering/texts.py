@@ -41,7 +41,7 @@ _LONGEST = {
 _AMOUNTS = ("visitor", "member", "senior", "pays")
 _LISTS = {
     "which_question", "my_tones", "found", "cancel_which", "cancelled_these", "cancelled_all",
-    "restored", "branch_songs", "province_songs",
+    "restored", "given_up", "given_up_offers", "branch_songs", "province_songs",
 }  # fmt: skip
 _CANCEL = re.compile(r"TD|退订")
 _REFUSE = re.compile(r"(?<![A-Z])R(?![A-Z])|TDGG|拒收")
@@ -104,6 +104,12 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "unknown_code": _rule(ONE_SMS, "code", "line"),
         "unknown_code_nearest": _rule(ONE_SMS, "code nearest", "title line"),
         "declined": _rule(ONE_SMS, "title", "code"),
+        "given_up": _rule(LIST, "list", "count"),
+        "given_up_item": _rule(LIST, "title"),
+        "given_up_rest": _rule(LIST, "", "count"),
+        "given_up_offers": _rule(LIST, "list", "count"),
+        "given_up_offers_item": _rule(LIST, "title"),
+        "given_up_offers_rest": _rule(LIST, "", "count"),
         "undone": _rule(ONE_SMS, "title", "code pays"),
         "nothing_to_undo": _rule(ONE_SMS, "undo_min", ""),
         "undo_too_late": _rule(ONE_SMS, "title code", "undo_min", names_cancelling=True),

@@ -20,15 +20,23 @@ CANCELLED_ALL = "cancelled_all"
 
 
 def cancel(turn: Turn) -> Reply | None:
-    """Cancel the tones named; without a code the only one, or show the list (TD)."""
+    """Cancel the tones named; without a code the only one, or show the list (TD).
+
+    While a question is open, TD alone answers that: it says no to what he does not have yet.
+    """
     if turn.intent.codes:
         return _cancel_codes(turn, turn.intent.codes)
     if turn.intent.numbers and _shown_codes(turn):
         return select_shown(turn)
     owned = _tones_first(orders.owned(turn.connection, turn.msisdn))
     offered = contact.had_offer(turn.connection, turn.msisdn, turn.incoming.received_at)
-    if not owned or offered:
+    no_more_offers = offered or not owned
+    if no_more_offers:
         _stop_offers(turn)
+    given_up = _give_up(turn)
+    if given_up:
+        name = "given_up_offers" if no_more_offers else "given_up"
+        return turn.say_list(name, ({"title": one.title} for one in given_up))
     if not owned:
         return turn.say("no_tones_no_offers")
     if len(owned) > 1:
@@ -45,14 +53,7 @@ def _tones_first(owned: tuple[orders.Order, ...]) -> tuple[orders.Order, ...]:
 
 
 def _cancel_codes(turn: Turn, codes: tuple[str, ...]) -> Reply:
-    at = turn.incoming.received_at
-    asked = [
-        question
-        for question in consent.open_questions(turn.connection, turn.msisdn, at)
-        if question.tone_code in codes
-    ]
-    for question in asked:
-        consent.close(turn.connection, question.question_id, "declined", turn.now)
+    asked = _give_up(turn, codes)
     reply = _cancelled(turn, codes)
     if reply is not None:
         return reply
@@ -62,6 +63,19 @@ def _cancel_codes(turn: Turn, codes: tuple[str, ...]) -> Reply:
         _stop_offers(turn)
         return turn.say("no_tones_no_offers")
     return turn.say("not_owned", code=codes[0])
+
+
+def _give_up(turn: Turn, codes: tuple[str, ...] = ()) -> list[consent.Question]:
+    """Decline the open questions, or those about the codes; return them."""
+    at = turn.incoming.received_at
+    asked = [
+        question
+        for question in consent.open_questions(turn.connection, turn.msisdn, at)
+        if not codes or question.tone_code in codes
+    ]
+    for question in asked:
+        consent.close(turn.connection, question.question_id, "declined", turn.now)
+    return asked
 
 
 def _cancelled(turn: Turn, codes: tuple[str, ...]) -> Reply | None:
@@ -124,9 +138,7 @@ def select_shown(turn: Turn) -> Reply | None:
 
 def cancel_all(turn: Turn) -> Reply:
     """Cancel every tone and decline every open question (00000)."""
-    at = turn.incoming.received_at
-    for question in consent.open_questions(turn.connection, turn.msisdn, at):
-        consent.close(turn.connection, question.question_id, "declined", turn.now)
+    _give_up(turn)
     codes = [order.tone_code for order in orders.owned(turn.connection, turn.msisdn)]
     ended = orders.cancel(turn.connection, turn.msisdn, codes, CANCELLED_ALL, turn.now)
     if not ended:

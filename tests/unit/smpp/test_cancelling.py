@@ -103,6 +103,32 @@ def test_td_cancels_the_only_tone(line: ShortCode) -> None:
     assert not line.opted_out()
 
 
+def test_td_alone_gives_up_what_was_asked_and_cancels_nothing(line: ShortCode) -> None:
+    line.order("1029")
+    line.text("1041")
+    assert line.text("TD") == "已放弃订购《曲1041》未收费。您已有的彩铃不变,退订请回0000"
+    assert line.text("Y1041").startswith("《曲1041》")
+    assert line.orders() == {"1029": "confirmed"}
+    assert not line.opted_out()
+
+
+def test_td_alone_gives_up_every_question(line: ShortCode) -> None:
+    line.text("1029")
+    line.text("1041")
+    given_up = "已放弃订购《茉莉花》《曲1041》未收费,也不再向您推荐歌曲。查我的彩铃回CX"
+    assert line.text("TD") == given_up
+    assert line.text("Y").startswith("没有待确认的订购")
+    assert line.orders() == {}
+    assert line.opted_out()
+
+
+def test_td_alone_after_the_question_s_time_cancels(line: ShortCode) -> None:
+    line.order("1029")
+    line.text("1041")
+    line.wait(60)
+    assert line.text("TD") == "已退订《茉莉花》,不再使用,不再收费"
+
+
 def test_td_after_an_offer_means_no_more_offers_too(line: ShortCode) -> None:
     line.order("1029")
     line.send_offer()
@@ -161,7 +187,7 @@ def test_a_question_asked_after_the_list_takes_1_and_2(line: ShortCode) -> None:
 def test_a_list_shown_after_the_question_takes_1_and_2(line: ShortCode) -> None:
     line.order("1029", "1041")
     line.text("1055")
-    line.text("TD")
+    line.text("0000")
     assert line.text("1") == "已退订《茉莉花》,不再使用,不再收费"
     assert "1055" not in line.orders()
 
