@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, select, update
 from catalog.values import FUNCTION_CODE
 from ordering import consent, contact, orders
 from smpp import looking_up
+from smpp.grammar import folded
 from smpp.turn import Reply, Turn
 from store.once import insert_once
 from store.schema import shown_list
@@ -20,14 +21,19 @@ CANCELLED_ALL = "cancelled_all"
 
 
 def cancel(turn: Turn) -> Reply | None:
-    """Cancel the tones named; without a code the only one, or show the list (TD).
+    """Cancel the tones named; without a code the only one, or show the list (TD)."""
+    intent = turn.intent
+    if intent.words:
+        return _cancel_titled(turn)
+    if intent.codes:
+        return _cancel_codes(turn, intent.codes)
+    if intent.numbers:
+        return select_shown(turn) if _shown_codes(turn) else _list_or_nothing(turn)
+    return _cancel_unnamed(turn)
 
-    While a question is open, TD alone answers that: it says no to what he does not have yet.
-    """
-    if turn.intent.codes:
-        return _cancel_codes(turn, turn.intent.codes)
-    if turn.intent.numbers and _shown_codes(turn):
-        return select_shown(turn)
+
+def _cancel_unnamed(turn: Turn) -> Reply | None:
+    """Cancel the only tone; or give up the open questions: TD says no to what it was asked."""
     owned = _tones_first(orders.owned(turn.connection, turn.msisdn))
     offered = contact.had_offer(turn.connection, turn.msisdn, turn.incoming.received_at)
     no_more_offers = offered or not owned
@@ -63,6 +69,25 @@ def _cancel_codes(turn: Turn, codes: tuple[str, ...]) -> Reply:
         _stop_offers(turn)
         return turn.say("no_tones_no_offers")
     return turn.say("not_owned", code=codes[0])
+
+
+def _cancel_titled(turn: Turn) -> Reply:
+    """Cancel the tone of that title; anything else shows the list, and cancels nothing."""
+    said = folded(turn.intent.words)
+    at = turn.incoming.received_at
+    questions = consent.open_questions(turn.connection, turn.msisdn, at)
+    owned = orders.owned(turn.connection, turn.msisdn)
+    titles = {one.tone_code: folded(one.title) for one in questions}
+    titles |= {one.tone_code: folded(one.title) for one in owned}
+    meant = [code for code, title in titles.items() if said in (title, code + title, title + code)]
+    return _cancel_codes(turn, (meant[0],)) if len(meant) == 1 else _list_or_nothing(turn)
+
+
+def _list_or_nothing(turn: Turn) -> Reply:
+    if orders.owned(turn.connection, turn.msisdn):
+        return list_owned(turn)
+    _stop_offers(turn)
+    return turn.say("no_tones_no_offers")
 
 
 def _give_up(turn: Turn, codes: tuple[str, ...] = ()) -> list[consent.Question]:

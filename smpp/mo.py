@@ -167,7 +167,7 @@ class MoService:
             return "no_mobile"
         signature = self.texts.signature
         # What we wrote comes back: a machine forwards it, and would forward the answer too.
-        return "echo" if signature and whole.text.lstrip().startswith(signature) else None
+        return "echo" if signature and signature in whole.text else None
 
     def _short_code(self, destination: str) -> str:
         """Return our short code as we write it, whatever prefix the SMSC gave it."""

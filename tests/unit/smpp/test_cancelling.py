@@ -103,6 +103,47 @@ def test_td_cancels_the_only_tone(line: ShortCode) -> None:
     assert not line.opted_out()
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "请问怎么取消推荐短信?",
+        "会不会自动取消?",
+        "怎么退订1029",
+        "TD 茉莉",
+        "TD 别的歌",
+        "TD 1",
+        "已订购《茉莉花》2元。30分钟内回0撤回免费,退订回TD1029",
+    ],
+)
+def test_what_only_speaks_of_cancelling_shows_how_and_cancels_nothing(
+    line: ShortCode, words: str
+) -> None:
+    line.order("1029")
+    assert line.text(words) == "退订请回序号:1.《茉莉花》;全部退订回00000"
+    assert line.orders() == {"1029": "confirmed"}
+
+
+@pytest.mark.parametrize("words", ["TD 曲1041", "退订《曲1041》", "td 曲 1041", "TD1041曲1041"])
+def test_a_tone_is_cancelled_by_its_title(line: ShortCode, words: str) -> None:
+    line.order("1029", "1041")
+    assert line.text(words) == "已退订《曲1041》,不再使用,不再收费"
+    assert line.orders() == {"1029": "confirmed", "1041": "cancelled"}
+
+
+def test_a_title_that_is_only_asked_for_is_given_up(line: ShortCode) -> None:
+    line.order("1041")
+    line.text("1029")
+    assert line.text("TD 茉莉花") == "已放弃订购《茉莉花》,未收费"
+    assert line.orders() == {"1041": "confirmed"}
+
+
+@pytest.mark.parametrize("group", ["010", "1041", "12345678"])
+def test_td_with_what_is_no_code_of_his_cancels_nothing(line: ShortCode, group: str) -> None:
+    line.order("1029")
+    assert line.text(f"TD {group}") == f"您没有编码{group}的彩铃,无需退订。查我的彩铃回CX"
+    assert line.orders() == {"1029": "confirmed"}
+
+
 def test_td_alone_gives_up_what_was_asked_and_cancels_nothing(line: ShortCode) -> None:
     line.order("1029")
     line.text("1041")
