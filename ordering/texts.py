@@ -210,13 +210,22 @@ class Texts:
     def fill(self, name: str, **values: str) -> str:
         """Return a text with its values, signed and never longer than its limit allows.
 
-        A title with characters beyond the common plane is longer than it looks, and is cut.
+        What is too long is cut, a title first: one with characters beyond the common plane is
+        longer than it looks.
         """
-        text = self.signature + self.templates[name].format_map(values)
-        over = ucs2_units(text) - RULES[name].limit
-        if over <= 0 or not values.get("title"):
-            return text
-        return self.fill(name, **{**values, "title": _shorter(values["title"])})
+        limit = RULES[name].limit
+        while (over := ucs2_units(text := self._written(name, values)) - limit) > 0:
+            longest = max(values, key=lambda key: len(values[key]), default="")
+            cut = "title" if values.get("title") else longest
+            if not values.get(cut):
+                return text.encode("utf-16-le", "surrogatepass")[: 2 * limit].decode(
+                    "utf-16-le", "ignore"
+                )
+            values[cut] = _shorter(values[cut], over)
+        return text
+
+    def _written(self, name: str, values: Mapping[str, str]) -> str:
+        return self.signature + self.templates[name].format_map(values)
 
     def word(self, name: str) -> str:
         """Return a text that is a value of others, unsigned."""
@@ -241,10 +250,10 @@ class Texts:
             if shown < len(lines):
                 left = {**values, "count": str(len(lines) - shown)}
                 rest = self.templates[f"{name}_rest"].format_map(left)
-            text = self.fill(name, **values, list="".join(lines[:shown]) + rest)
-            if ucs2_units(text) <= RULES[name].limit:
+            values["list"] = "".join(lines[:shown]) + rest
+            if ucs2_units(self._written(name, values)) <= RULES[name].limit:
                 break
-        return text, shown
+        return self.fill(name, **values), shown
 
     def measures(self) -> Iterator[Measure]:
         """Yield the length of each text that is sent, with the longest values."""
@@ -264,8 +273,11 @@ def _longest_values(money: object) -> Mapping[str, str]:
     return {**_LONGEST, **dict.fromkeys(_AMOUNTS, written), "list": ""}
 
 
-def _shorter(title: str) -> str:
-    kept = title.removesuffix("…")[:-1]
+def _shorter(value: str, over: int) -> str:
+    """Return a value without some of the characters that it is too long for, and its new end."""
+    # One character may be two units: half of them may be enough.
+    kept = value.removesuffix("…")
+    kept = kept[: len(kept) - max(1, over // 2)]
     return f"{kept}…" if kept else ""
 
 

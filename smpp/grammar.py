@@ -89,6 +89,11 @@ _REFUSING: Final = re.compile(r"拒收|不要|别再?发|不需要|勿扰|骚扰
 _ALL: Final = re.compile(r"全部|所有|\bALL\b")
 _GROUP: Final = re.compile(r"[0-9]+|[A-Z]+|[^\W\d_A-Z]+")
 _CODE: Final = re.compile(r"[1-9][0-9]{2,7}")
+_LONGEST_CODE: Final = 8
+_LONGEST_WORDS: Final = 40
+"""A title and its artist; more is not looked for."""
+_LONGEST_TEXT: Final = 1000
+"""Ten times what a person writes: more is no wish, whatever its words say."""
 _NUMBER: Final = re.compile(r"[1-9][0-9]?")
 _ALONE: Final[Mapping[str, Intent]] = {
     "0": Intent("undo"),
@@ -101,6 +106,8 @@ _ALONE: Final[Mapping[str, Intent]] = {
 
 def parse(text: str) -> Intent:
     """Return what a message means; never raises."""
+    if len(text) > _LONGEST_TEXT:
+        return Intent("help")
     groups = _GROUP.findall(unicodedata.normalize("NFKC", text).upper())
     digits = list(dict.fromkeys(group for group in groups if group.isdecimal()))
     words = [word for group in groups if not group.isdecimal() for word in _apart(group)]
@@ -135,7 +142,7 @@ def _search(groups: list[str], digits: list[str]) -> Intent | None:
     if not wanted:
         return Intent("my_tones")
     if not codes or not set(wanted) <= set(codes):
-        return Intent("search", words=" ".join(wanted))
+        return Intent("search", words=" ".join(wanted)[:_LONGEST_WORDS].rstrip())
     return Intent("tone" if len(codes) == 1 else "one_code", codes)
 
 
@@ -183,7 +190,8 @@ def _keyword(kind: Kind, said: str, digits: list[str]) -> Intent:
         return Intent(kind)
     if kind in ("confirm", "decline", "undo"):
         # A group that is no code names no question: it must not pass for a bare answer.
-        return Intent(kind, tuple(digits)) if len(digits) < 2 else Intent("one_code", codes)
+        names_one = len(digits) < 2 and not _is_overlong(digits)
+        return Intent(kind, tuple(digits)) if names_one else Intent("one_code", codes)
     return Intent(kind)
 
 
@@ -219,6 +227,8 @@ def _cancel(said: str, digits: list[str], codes: tuple[str, ...]) -> Intent:
     if "0000" in digits:
         return Intent("list")
     numbers = _numbers(digits)
+    if not codes and _is_overlong(digits):
+        return Intent("list")
     # A group that is neither names no tone of his: it must not pass for a bare TD.
     return Intent("cancel", codes or (() if numbers else tuple(digits)), () if codes else numbers)
 
@@ -240,3 +250,8 @@ def _codes(digits: Iterable[str]) -> tuple[str, ...]:
 
 def _numbers(digits: Iterable[str]) -> tuple[int, ...]:
     return tuple(int(group) for group in digits if _NUMBER.fullmatch(group))
+
+
+def _is_overlong(digits: Iterable[str]) -> bool:
+    """Say whether a group is longer than any code: a telephone's number, or worse."""
+    return any(len(group) > _LONGEST_CODE for group in digits)

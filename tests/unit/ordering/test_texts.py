@@ -214,6 +214,23 @@ def test_a_text_is_never_longer_than_its_limit(title: str) -> None:
     assert "TD1029" in text
 
 
+@given(
+    st.sampled_from(sorted(name for name, rule in RULES.items() if rule.may)),
+    st.text(max_size=300),
+    st.text(max_size=300),
+)
+def test_no_value_makes_a_text_longer_than_its_limit(name: str, code: str, other: str) -> None:
+    values = {**dict.fromkeys(RULES[name].may, other), "code": code}
+    assert ucs2_units(shipped().fill(name, **values)) <= RULES[name].limit
+
+
+def test_what_makes_a_text_too_long_is_cut() -> None:
+    filled = shipped().fill("unknown_code", code="9" * 4000, line="12530019")
+    assert ucs2_units(filled) <= ONE_SMS
+    assert filled.startswith(f"{SIGNATURE}没有编码999")
+    assert filled.endswith("…的歌曲。查编码请回CX加歌名,或拨12530019")
+
+
 @given(st.text())
 def test_units_are_what_utf16_has(text: str) -> None:
     assert ucs2_units(text) == len(text.encode("utf-16-be", "surrogatepass")) // 2
