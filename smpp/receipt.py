@@ -35,6 +35,10 @@ _BY_PREFIX: Final[Mapping[str, State]] = {
 _MESSAGE_TYPE: Final = 0x3C
 _RECEIPT_TYPES: Final = frozenset({0x04, 0x20})
 _HEX_DIGITS: Final = "0123456789abcdefABCDEF"
+_LONGEST_ID: Final = 65
+"""SMPP 3.4 section 4.4.2; a TLV or a text can hold any number of digits."""
+_CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]")
+"""Not white space; PostgreSQL keeps no NUL."""
 _FIELD = re.compile(r"\b(id|submit[ _]?date|done[ _]?date|stat|err)\s*:(\S*)", re.IGNORECASE)
 
 
@@ -73,7 +77,8 @@ def parse(message: DeliverSm | DataSm, form: IdForm, zone: tzinfo) -> Receipt:
     octets, _ = content(message)
     fields = _fields(_text(message.data_coding, octets))
     raw_id = (tlv(message.tlvs, Tag.RECEIPTED_MESSAGE_ID) or b"").split(b"\0")[0].decode("latin-1")
-    message_id = normal_id(raw_id or fields.get("id", ""), "receipt", form)
+    named = _CONTROLS.sub("", raw_id) or fields.get("id", "")
+    message_id = normal_id(named[:_LONGEST_ID], "receipt", form)
     if not message_id:
         raise UnreadableReceipt("a delivery receipt that names no message")
     return Receipt(
@@ -102,8 +107,11 @@ def normal_id(raw: str, origin: Literal["response", "receipt"], form: IdForm) ->
 
 
 def _text(data_coding: int, octets: bytes) -> str:
-    """Read a receipt's text: ASCII in whatever the SMSC says it is, unless it is UCS-2."""
-    return decode_text(data_coding if data_coding == 8 else 3, octets)
+    """Read a receipt's text: ASCII in whatever the SMSC says it is, unless it is UCS-2.
+
+    Some end it, or each of its fields, as C ends strings.
+    """
+    return _CONTROLS.sub("", decode_text(data_coding if data_coding == 8 else 3, octets))
 
 
 def _fields(text: str) -> dict[str, str]:

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ordering import receipts
 from smpp import receipt
 from smpp.commands import DeliverSm, Tag
 from smpp.receipt import Receipt
+from store.database import LocalDatabase
 
 TEXT = (
     "id:0000012345 sub:001 dlvrd:001 submit date:2611221005 done date:261122100612 "
@@ -110,6 +112,29 @@ def test_other_spellings_are_read_too() -> None:
 
 def test_a_receipt_in_ucs_2_is_read() -> None:
     assert parse("id:7 stat:DELIVRD".encode("utf-16-be"), data_coding=8).message_id == "7"
+
+
+def test_what_no_database_keeps_is_cut_out(database: LocalDatabase) -> None:
+    poison = b"id:01\x0023\0 stat:DELIVRD\0 err:0\x0107\0"
+    for tlvs in ((), ((Tag.RECEIPTED_MESSAGE_ID, b"\x01123\0\0"),)):
+        read = parse(poison, tlvs=tlvs)
+        assert (read.message_id, read.state, read.error) == ("123", "DELIVRD", "007")
+    at = datetime(2026, 11, 22, tzinfo=UTC)
+    report = receipts.Report("smsc", read.message_id, read.state, read.error, at)
+    assert database.run_now(receipts.report, report) is None
+
+
+@pytest.mark.parametrize("form", ["text", "hex_dec"])
+def test_an_id_of_any_length_is_one(form: receipt.IdForm) -> None:
+    for digits in ("9" * 70_000, "f" * 70_000):
+        assert len(parse(f"id:{digits} stat:DELIVRD", form).message_id) <= 80
+
+
+@given(st.binary(max_size=200))
+def test_a_receipt_s_fields_are_plain_text(octets: bytes) -> None:
+    read = parse(b"id:1" + octets + b" err:" + octets)
+    assert not any(ord(one) < 0x20 or 0x7F <= ord(one) < 0xA0 for one in read.message_id)
+    assert "\0" not in read.error
 
 
 @pytest.mark.parametrize("words", ["", "stat:DELIVRD", "id: sub:001", "text:id:5 stat:DELIVRD"])
