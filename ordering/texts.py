@@ -43,6 +43,15 @@ _LISTS = {
     "which_question", "my_tones", "found", "cancel_which", "cancelled_these", "cancelled_all",
     "restored", "given_up", "given_up_offers", "branch_songs", "province_songs",
 }  # fmt: skip
+_NO_UNDO = {
+    "order_notice": "order_notice_no_undo",
+    "function_opened": "opened_no_undo",
+    "nothing_to_undo": "no_undo",
+    "undo_too_late": "too_late_no_undo",
+    "nothing_open": "nothing_open_no_undo",
+    "help": "help_no_undo",
+}
+"""What stands for a text that names undoing where `undo_min` is 0 and nothing is undone."""
 _CANCEL = re.compile(r"TD|退订")
 _REFUSE = re.compile(r"(?<![A-Z])R(?![A-Z])|TDGG|拒收")
 
@@ -90,6 +99,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             names_cancelling=True,
         ),
         "order_notice": _rule(ONE_SMS, "title pays code", "undo_min until", names_cancelling=True),
+        "order_notice_no_undo": _rule(ONE_SMS, "title pays code", "until", names_cancelling=True),
         "money": _rule(ONE_SMS, "yuan"),
         "forever": _rule(ONE_SMS),
         "order_failed": _rule(ONE_SMS, "title", "code line"),
@@ -100,6 +110,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "which_question_item": _rule(LIST, "code title", "pays"),
         "which_question_rest": _rule(LIST, "", "count line"),
         "nothing_open": _rule(ONE_SMS, "", "line"),
+        "nothing_open_no_undo": _rule(ONE_SMS, "", "line"),
         "one_code_please": _rule(ONE_SMS, "", "line"),
         "unknown_code": _rule(ONE_SMS, "code", "line"),
         "unknown_code_nearest": _rule(ONE_SMS, "code nearest", "title line"),
@@ -112,6 +123,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "given_up_offers_rest": _rule(LIST, "", "count"),
         "undone": _rule(ONE_SMS, "title", "code pays"),
         "nothing_to_undo": _rule(ONE_SMS, "undo_min", ""),
+        "no_undo": _rule(ONE_SMS, names_cancelling=True),
+        "too_late_no_undo": _rule(ONE_SMS, "title code", names_cancelling=True),
         "undo_too_late": _rule(ONE_SMS, "title code", "undo_min", names_cancelling=True),
         "my_tones": _rule(LIST, "list", "count"),
         "my_tones_item": _rule(LIST, "code title", "pays"),
@@ -144,12 +157,14 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "offers_stopped": _rule(ONE_SMS),
         "offers_resumed": _rule(ONE_SMS, names_refusing=True),
         "help": _rule(ONE_SMS, "", "line"),
+        "help_no_undo": _rule(ONE_SMS, "", "line"),
         "no_quote": _rule(ONE_SMS, "title", "code line"),
         "function_name": _rule(ONE_SMS),
         "function_question": _rule(
             QUESTION, "pays code", "ttl_min undo_min", names_cancelling=True
         ),
         "function_opened": _rule(ONE_SMS, "pays code", "undo_min", names_cancelling=True),
+        "opened_no_undo": _rule(ONE_SMS, "pays code", names_cancelling=True),
         "function_is_open": _rule(ONE_SMS, "", "line"),
         "calling": _rule(ONE_SMS, "title", "code line"),
         "called_lately": _rule(ONE_SMS, "", "title code line"),
@@ -211,8 +226,10 @@ class Texts:
         """Return a text with its values, signed and never longer than its limit allows.
 
         What is too long is cut, a title first: one with characters beyond the common plane is
-        longer than it looks.
+        longer than it looks. With an `undo_min` of 0 no text speaks of undoing.
         """
+        if values.get("undo_min") == "0":
+            name = _NO_UNDO.get(name, name)
         limit = RULES[name].limit
         while (over := ucs2_units(text := self._written(name, values)) - limit) > 0:
             longest = max(values, key=lambda key: len(values[key]), default="")

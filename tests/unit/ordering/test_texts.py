@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -133,6 +134,16 @@ def test_the_question_shows_three_prices_what_he_pays_and_the_words_to_answer_wi
         "回Y1029",
     ):
         assert part in text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_text_speaks_of_undoing_where_nothing_is_undone(language: str) -> None:
+    texts = Texts.load((MESSAGES / language / "sms.toml").read_text(encoding="utf-8"), SIGNATURE)
+    for name in ("order_notice", "function_opened", "nothing_to_undo", "nothing_open", "help"):
+        now, never = (texts.fill(name, **TONE, undo_min=it, line="12530019") for it in ("30", "0"))
+        assert re.search("撤回|[Uu]ndo", now)
+        assert re.search("撤回免费|撤回回?0|Undo[:(]|undo:", never) is None
+        assert name == "help" or "TD" in never
 
 
 def test_a_word_is_not_signed() -> None:
