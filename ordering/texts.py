@@ -259,9 +259,12 @@ class Texts:
     def fit_list(
         self, name: str, items: Sequence[Mapping[str, str]], **values: str
     ) -> tuple[str, int]:
-        """Return what `fill_list` does, and how many items are shown in it."""
+        """Return what `fill_list` does, and how many items are shown in it.
+
+        `count` says how many they are, if not every line is one.
+        """
         lines = [self.templates[f"{name}_item"].format_map(item) for item in items]
-        values["count"] = str(len(lines))
+        values.setdefault("count", str(len(lines)))
         for shown in range(len(lines), -1, -1):
             rest = ""
             if shown < len(lines):

@@ -108,7 +108,7 @@ def _cancelled(turn: Turn, codes: tuple[str, ...]) -> Reply | None:
     if not ended:
         return None
     if len(ended) > 1:
-        return turn.say_list("cancelled_these", looking_up.items(turn, ended))
+        return looking_up.say_owned(turn, "cancelled_these", ended)
     return turn.say("cancelled", ended[0].tone_code, title=ended[0].title, code=ended[0].tone_code)
 
 
@@ -168,7 +168,7 @@ def cancel_all(turn: Turn) -> Reply:
     ended = orders.cancel(turn.connection, turn.msisdn, codes, CANCELLED_ALL, turn.now)
     if not ended:
         return turn.say("nothing_owned")
-    return turn.say_list("cancelled_all", looking_up.items(turn, ended))
+    return looking_up.say_owned(turn, "cancelled_all", ended)
 
 
 def restore(turn: Turn) -> Reply:
@@ -177,7 +177,7 @@ def restore(turn: Turn) -> Reply:
     back = orders.restore(turn.connection, turn.msisdn, CANCELLED_ALL, undo_min, turn.now)
     if not back:
         return turn.say("nothing_to_restore")
-    return turn.say_list("restored", looking_up.items(turn, back))
+    return looking_up.say_owned(turn, "restored", back)
 
 
 def refuse(turn: Turn) -> Reply | None:

@@ -347,7 +347,8 @@ def test_td_alone_means_the_song_not_the_function(line: ShortCode) -> None:
     line.text("KT")
     line.text("Y")
     line.order("1029")
-    assert "KT《彩铃功能》5元;1029《茉莉花》2元" in line.text("CX")
+    listed = "您有1首彩铃:1029《茉莉花》2元;KT《彩铃功能》5元;退订回TD加编码"
+    assert line.text("CX") == listed
     assert line.text("TD") == "已退订《茉莉花》,不再使用,不再收费"
     assert line.orders()["KT"] == "confirmed"
 
