@@ -55,6 +55,15 @@ class Backoff:
         """Return the pause after so many failures in a row; `jitter` in [0, 1) takes up to half."""
         return min(self.first_s * 2.0 ** min(failures, 30), self.longest_s) * (1 - jitter / 2)
 
+    def delay_of_refused(self, refusals: int, jitter: float) -> float:
+        """Return the pause after the account was refused so often in a row.
+
+        SMSCs lock an account after some such attempts: four times `longest_s`, doubled up to 60
+        times that: from two minutes to half an hour.
+        """
+        growing = self.longest_s * 2.0 ** min(refusals + 1, 30)
+        return min(growing, self.longest_s * 60) * (1 - jitter / 2)
+
 
 DEFAULT_BACKOFF: Final = Backoff()
 
@@ -191,17 +200,19 @@ class BindService(Service):
             await at_most(self._reactor, DRAIN_S, connection.closed())
 
     async def _keep_bound(self) -> None:
-        failures = 0
+        failures = refusals = 0
         while not self._stopping:
             self._attempt = _Attempt()
             await self._one_connection()
             failures = 0 if self._was_good() else failures + 1
-            if (
-                self._attempt.refusal in _HOPELESS
-            ):  # an account may be locked after some such attempts
-                failures = 30
+            pause_s = self._backoff.delay(failures, self._jitter())
+            if self._attempt.refusal in _HOPELESS:
+                refusals += 1
+                pause_s = self._backoff.delay_of_refused(refusals, self._jitter())
+            elif self._attempt.bound_at is not None:
+                refusals = 0
             if not self._stopping:
-                await self._sleep(self._backoff.delay(failures, self._jitter()))
+                await self._sleep(pause_s)
 
     def _was_good(self) -> bool:
         """Whether the last connection was of use: an SMSC that only binds gets growing pauses."""
