@@ -39,6 +39,8 @@ log = structlog.get_logger()
 
 DRAIN_S: Final = 5.0
 """How long a stopping bind waits for responses under way, then for the SMSC's unbind_resp."""
+MALFORMED_EVERY_S: Final = 1.0
+"""A line of the log in this time at most: an SMSC must not fill the disk with its mistakes."""
 
 _HOPELESS: Final = frozenset({Status.RINVPASWD, Status.RINVSYSID})
 _SIGNS_OF_WORK: Final = frozenset({Submitted, SubmitFailed, MoReceived, ReceiptReceived})
@@ -124,6 +126,8 @@ class BindService(Service):
         self._idle: Deferred[None] | None = None
         self._stopping = False
         self._attempt = _Attempt()
+        self._told_at = -MALFORMED_EVERY_S
+        self._untold = 0
 
     # ---- what the owner asks
 
@@ -285,9 +289,17 @@ class BindService(Service):
         log.error("smsc_bind_refused", smsc=self._smsc, status=status_name(event.status))
 
     def _malformed(self, event: Malformed) -> None:
-        log.warning("smsc_malformed_pdu", smsc=self._smsc, why=event.why)
+        self._untold += 1
+        if self._monotonic() - self._told_at >= MALFORMED_EVERY_S:
+            self._tell_malformed(event.why)
+
+    def _tell_malformed(self, why: str) -> None:
+        log.warning("smsc_malformed_pdu", smsc=self._smsc, why=why, count=self._untold)
+        self._told_at, self._untold = self._monotonic(), 0
 
     def _closed(self, event: Closed) -> None:
+        if self._untold:
+            self._tell_malformed(event.why)
         if self._attempt.refusal is None:
             self.detail = event.why
         log.info("smsc_closed", smsc=self._smsc, why=event.why)
