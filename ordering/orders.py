@@ -25,10 +25,6 @@ from store.schema import LIVE_STATES, consent, event
 from store.schema import order as table
 from store.turns import take_turns
 
-STATES = (
-    "requested", "confirmed", "authorised", "provisioned", "captured",
-    "undone", "cancelled", "expired", "failed", "unknown",
-)  # fmt: skip
 OWNED_STATES = ("provisioned", "captured")
 NOT_SPENT_STATES = ("undone", "expired", "failed")
 RESTORE_WINDOW = timedelta(minutes=30)

@@ -305,7 +305,6 @@ def _sms(base: _Base) -> list[Part]:
             mt.receipt,
             mt.room,
             mt.late,
-            zone=zone(settings),
             clock=now,
         )
         for smsc in smscs

@@ -91,7 +91,10 @@ def test_what_was_begun_is_recorded_at_the_end_and_nothing_else_is_begun(
         request = replace(a_request(order_id), msisdn=number)
         database.run_now(orders.place, request, None, LIMITS, NOON)
     goes_on = iter([True, False])
-    taken = fulfil_due(database, operator, "host", 0, lambda: NOON, lambda: next(goes_on))
+    none_fails: Any = None
+    taken = fulfil_due(
+        database, operator, "host", 0, lambda: NOON, none_fails, lambda: next(goes_on)
+    )
     assert result(taken) == 2
     assert database.run_now(orders.state_of, "a") == "provisioned"  # and not captured yet
     assert operator.done == [("provision", "a"), ("provision", "b")]
