@@ -42,6 +42,7 @@ _SENTENCES = (
      " its end"),
     ("expected ',' or '}'", "a { begins here that is never closed; it is not needed"),
     ("expected <block end>", "this line is not indented like the lines it belongs to"),
+    ("expected the node content", "something is missing here: between two commas stands a code"),
     ("another document", "`---` stands here; a file has one part only"),
     ("cannot start any token", "this sign cannot begin a word; put the word between quotes"),
     ("undefined alias", "a word cannot begin with *; put it between quotes"),

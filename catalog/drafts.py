@@ -167,8 +167,11 @@ class _Checker:
             return
         if not self._owner:
             kind = self._written.owner_is
-            names = ", ".join(BRANCHES) if kind == "branch" else PROVINCE
-            self._wrong(owner.place, f"there is no {kind} {owner.text!r}; there are {names}")
+            known = f"there are {', '.join(BRANCHES)}" if kind == "branch" else f"it is {PROVINCE}"
+            other = "province" if kind == "branch" else "branch"
+            if plain(owner.text) in (PROVINCE, *BRANCHES):
+                known = f"write `{other}: {plain(owner.text)}`"
+            self._wrong(owner.place, f"there is no {kind} {owner.text!r}; {known}")
             return
         stem = PurePath(self._written.file).stem.lower()
         if stem in (PROVINCE, *BRANCHES) and stem != self._owner:
