@@ -14,21 +14,11 @@ from zoneinfo import ZoneInfo
 from catalog.branches import BRANCHES, PROVINCE
 from catalog.tones import Tone
 from catalog.values import NotAMobile, parse_msisdn
-from catalog.written import TOP, Mistake, Place, Word, Written, WrittenEdition, plain
+from catalog.written import AUTO, TOP, Mistake, Place, Word, Written, WrittenEdition, plain
 
 SLOTS = 10
-AUTO = "auto"
-"""Stands in a slot that the chart fills."""
 PRECEDENCE = {"regular": 0, "holiday": 1, "emergency": 2}
 _INSTANT = timedelta(microseconds=1)
-
-
-class BadDirectory(Exception):
-    """A branch's file cannot be used; each of `errors` reads `file:line:column: sentence`."""
-
-    def __init__(self, errors: Sequence[str]) -> None:
-        super().__init__("\n".join(errors))
-        self.errors = tuple(errors)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.directory_file import read_file
-from catalog.drafts import AUTO, Checked, Knowledge, check, instant, same_owner_twice
+from catalog.drafts import Checked, Knowledge, check, instant, same_owner_twice
+from catalog.written import AUTO
 from tests.fakes.catalogue import CODES, SHANGHAI, a_tone, some_tones
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
