@@ -85,7 +85,6 @@ class MoService:
     _terms: Terms = field(init=False, repr=False)
     # The latest of each number that the store does not know to be responded to.
     _latest: dict[str, _Stored] = field(init=False, repr=False, default_factory=dict)
-
     _lately: Lately = field(init=False, repr=False, default_factory=Lately)
 
     def __post_init__(self) -> None:
