@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from catalog.branches import BRANCHES, PROVINCE
 from catalog.tones import Tone
-from catalog.values import NotAMobile, parse_msisdn
+from catalog.values import TONE_CODE, NotAMobile, parse_msisdn
 from catalog.written import AUTO, TOP, Mistake, Place, Word, Written, WrittenEdition, plain
 
 SLOTS = 10
@@ -252,7 +252,7 @@ class _Checker:
                 self._wrong(word.place, sentence)
 
     def _unfit(self, code: str, begins: datetime | None, ends: datetime | None) -> str | None:
-        if not re.fullmatch(r"[1-9][0-9]{2,7}", code, re.ASCII):
+        if TONE_CODE.fullmatch(code) is None:
             return f"{code!r} is not a tone's code (3 to 8 digits; one in each place, or `auto`)"
         tone = self._knows.tones.get(code)
         if tone is None:

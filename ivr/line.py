@@ -155,7 +155,8 @@ async def _note_end(call: Call, outcome: str) -> None:
         msisdn=call.masked,
         dialled=call.dialled.text,
         tones=[preview.tone_code for preview in ended.previews],
-        ordered=list(call.placed),
+        ordered=[code for code in call.placed if code not in call.undecided],
+        undecided=sorted(call.undecided),
         outcome=outcome,
         seconds=round(call.record.elapsed_ms() / 1000, 1),
     )

@@ -2,6 +2,7 @@
 
 Hang-up, drain and cancellation leave it going on. "Ordered" is said when the tone is the
 subscriber's, "failed" when nothing was placed and nothing will be; anything else is "accepted".
+Who is not told by a sentence that there is no order, is told by SMS.
 """
 
 from __future__ import annotations
@@ -9,66 +10,81 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from ivr.call import Call
-from ivr.patience import Bell, Pending
+from ivr.patience import Asking, Bell, Pending
 from ivr.prompts import SENTENCES
 from ordering import orders, outbox
 from ordering.orders import Limits, OrderRefused, OrderRequest, Placed
-from store.database import StoreBusy, StoreUnavailable
 
 ANSWER_S = 4.0  # contract.md: later than this the result comes by SMS
-STORE_RETRY_S = 0.5  # doubled each time, up to:
-STORE_RETRY_MOST_S = 10.0
 STORE_GIVEN_UP_S = 3600.0
 NOTICE_LIFE = timedelta(hours=48)
+FAILURE_LIFE = timedelta(hours=6)
 _DONE = ("provisioned", "captured")
 _LOST = ("failed", "expired", "cancelled", "undone")
+_TAKEN = ("ordered", "order_accepted")
 
 Compose = Callable[[str], OrderRequest]
 """Makes the request of what was confirmed, given the order's id."""
-Notice = Callable[[], str]
-"""Makes the text of the SMS that tells of the order."""
+Write = Callable[[str], str]
+"""Makes the text of an SMS about the order: `order_notice`, or a sentence why there is none."""
 
 
 @dataclass(slots=True)
 class _Wish:
-    """A confirmed order on its way to the store: `is_asked` while an answer of it is due."""
+    """A confirmed order on its way to the store, which is being asked for it.
+
+    `is_listened_for`: its caller still waits for the sentence about it.
+    """
 
     order_id: str
+    code: str
     compose: Compose
-    notice: Notice
-    is_asked: bool = True
+    write: Write
+    request: OrderRequest | None = None
+    asking: Asking[Placed | OrderRefused] | None = None
     is_given_up: bool = False
+    is_listened_for: bool = True
 
 
-async def place(call: Call, code: str, compose: Compose, notice: Notice) -> str:
+async def place(call: Call, code: str, compose: Compose, write: Write) -> str:
     """Order what was confirmed; return the sentence about what became of it, as far as certain.
 
-    `compose` and `notice` are called when the caller is being told that we are at work: until then
+    `compose` and `write` are called when the caller is being told that we are at work: until then
     every key of his would be lost.
     """
-    wish = _Wish(call.line.new_id(), compose, notice)
+    wish = _Wish(call.line.new_id(), code, compose, write)
     until_s = call.line.reactor.seconds() + ANSWER_S
     call.has_ordered = True
     call.placed[code] = "order_accepted"
-    fate = Pending(
-        _soon(call, _fate(call, wish, until_s)),
-        call.line.reactor,
-        _failed(call, wish.order_id),
-    )
-    await call.hear("ordering_wait")
-    await fate.within(_left(call, until_s))
-    sentence = _known_so_far(wish, fate)
-    if sentence in {"ordered", "order_accepted"}:
+    call.undecided.add(code)
+    work = _soon(call, _fate(call, wish, until_s))
+    fate = Pending(work, call.line.reactor, _failed(call, wish))
+    sentence = None
+    try:
+        call.press_meanwhile(await call.hear("ordering_wait"))
+        await fate.within(_left(call, until_s))
+        sentence = _known_so_far(call, wish, fate)
+    finally:
+        wish.is_listened_for = False
+        if fate.done and sentence is None:
+            _come_late(call, wish, fate.result or "order_failed")
+    _note(call, code, sentence)
+    call.unheard = None if sentence in _TAKEN else partial(_come_late, call, wish, sentence)
+    return sentence
+
+
+def _note(call: Call, code: str, sentence: str) -> None:
+    if sentence in _TAKEN:
         call.placed[code] = sentence
     else:
-        call.has_ordered = False
-        del call.placed[code]
-    return sentence
+        call.placed.pop(code, None)
+        call.has_ordered = bool(call.placed)
 
 
 def _soon(call: Call, work: Coroutine[Any, Any, str]) -> Deferred[str]:
@@ -84,8 +100,38 @@ def refusal(reason: str) -> str:
     return sentence if sentence in SENTENCES else "order_failed"
 
 
+# ---------------------------------------------------------------- what becomes of it
+
+
+async def _fate(call: Call, wish: _Wish, until_s: float) -> str:
+    """See what becomes of the order; return the sentence about it, and text it if it is late."""
+    changed = Bell(call.line.reactor)
+    unsubscribe = call.line.database.on_change(f"order:{wish.order_id}", changed.ring)
+    try:
+        sentence = await _outcome(call, wish, changed, until_s)
+    finally:
+        unsubscribe()
+    if not wish.is_listened_for and not wish.is_given_up:
+        _come_late(call, wish, sentence)
+    return sentence
+
+
+async def _outcome(call: Call, wish: _Wish, changed: Bell, until_s: float) -> str:
+    """Place the order and see it provisioned; `changed` rings when it may be."""
+    try:
+        placed = await _store(call, wish)
+    except Exception as error:  # noqa: BLE001  whatever hinders it, the subscriber is told
+        _failed(call, wish)(error)
+        return "order_failed"
+    finally:
+        call.undecided.discard(wish.code)
+    if isinstance(placed, OrderRefused):
+        return refusal(placed.reason)
+    return await _provisioned(call, placed, changed, until_s)
+
+
 async def _store(call: Call, wish: _Wish) -> Placed | OrderRefused:
-    """Record the order; a database that cannot do it just now is asked again and again."""
+    """Record the order."""
     line = call.line
     limits = Limits(
         line.policy.orders_per_day,
@@ -93,42 +139,26 @@ async def _store(call: Call, wish: _Wish) -> Placed | OrderRefused:
         line.policy.undo_min,
         line.settings.timezone,
     )
-    request = wish.compose(wish.order_id)
-    message = _message(call, request, wish.notice())
-    until_s = line.reactor.seconds() + STORE_GIVEN_UP_S
-    pause_s = STORE_RETRY_S
-    while True:
-        try:
-            return await line.database.run(orders.place, request, message, limits, line.clock())
-        except (StoreUnavailable, StoreBusy):
-            wish.is_asked = False
-            await Bell(line.reactor).wait(pause_s)
-            if wish.is_given_up or line.reactor.seconds() >= until_s:
-                raise
-        wish.is_asked = True
-        pause_s = min(2 * pause_s, STORE_RETRY_MOST_S)
+    request = wish.request = wish.compose(wish.order_id)
+    message = _notice(call, request, wish.write("order_notice"))
+
+    def ask() -> Deferred[Placed | OrderRefused]:
+        return line.database.run(orders.place, request, message, limits, line.clock())
+
+    wish.asking = Asking(ask, line.reactor)
+    return await wish.asking.answer(STORE_GIVEN_UP_S)
 
 
-async def _fate(call: Call, wish: _Wish, until_s: float) -> str:
-    """Place the order and see it provisioned; return the sentence about what became of it."""
-    changed = Bell(call.line.reactor)
-    unsubscribe = call.line.database.on_change(f"order:{wish.order_id}", changed.ring)
-    try:
-        placed = await _store(call, wish)
-        if isinstance(placed, OrderRefused):
-            return refusal(placed.reason)
-        return await _provisioned(call, placed, changed, until_s)
-    finally:
-        unsubscribe()
-
-
-def _known_so_far(wish: _Wish, fate: Pending[str]) -> str:
+def _known_so_far(call: Call, wish: _Wish, fate: Pending[str]) -> str:
     """Return the sentence for a caller who has waited long enough."""
     if fate.done:
         return fate.result or "order_failed"
     # What the store was asked to do it may still do; else nothing is placed, and nothing will.
-    wish.is_given_up = not wish.is_asked
-    return "order_accepted" if wish.is_asked else "order_failed"
+    if call.channel.hung_up or wish.asking is None or wish.asking.is_due:
+        return "order_accepted"
+    wish.asking.give_up()
+    wish.is_given_up = True
+    return "order_failed"
 
 
 async def _provisioned(call: Call, placed: Placed, changed: Bell, until_s: float) -> str:
@@ -152,24 +182,68 @@ def _left(call: Call, until_s: float) -> float:
     return max(0.0, until_s - call.line.reactor.seconds())
 
 
-def _failed(call: Call, order_id: str) -> Callable[[Exception], None]:
+def _failed(call: Call, wish: _Wish) -> Callable[[Exception], None]:
     def log(error: Exception) -> None:
-        call.line.log.error(
-            "order_not_placed",
-            call_id=call.call_id,
-            order_id=order_id,
-            msisdn=call.masked,
-            reason=str(error),
-        )
+        call.line.log.error("order_not_placed", **_told(call, wish), reason=str(error))
 
     return log
+
+
+def _told(call: Call, wish: _Wish) -> dict[str, object]:
+    return {
+        "call_id": call.call_id,
+        "order_id": wish.order_id,
+        "msisdn": call.masked,
+        "tone_code": wish.code,
+    }
 
 
 def _ignored(_error: Exception) -> None:
     """A look that failed is looked again, or the result comes by SMS."""
 
 
-def _message(call: Call, request: OrderRequest, text: str) -> outbox.Message:
+# ---------------------------------------------------------------- told by SMS
+
+
+def _come_late(call: Call, wish: _Wish, sentence: str) -> None:
+    """Take an outcome that no sentence told; the notice of an order is on its way with it."""
+    call.line.log.info("order_came_late", **_told(call, wish), outcome=sentence)
+    if sentence in _TAKEN:
+        return
+    call.placed.pop(wish.code, None)
+    call.pending(Deferred.fromCoroutine(_tell(call, wish, sentence)), "order_not_told")
+
+
+async def _tell(call: Call, wish: _Wish, sentence: str) -> None:
+    """Let an SMS say that there is no order, as soon as the store can take it."""
+    line = call.line
+    request = wish.request or wish.compose(wish.order_id)
+    message = _failure(call, request, sentence, wish.write(sentence))
+
+    def ask() -> Deferred[bool]:
+        return line.database.run(orders.not_placed, wish.order_id, message, line.clock())
+
+    await Asking(ask, line.reactor).answer(FAILURE_LIFE.total_seconds())
+
+
+def _failure(call: Call, request: OrderRequest, sentence: str, text: str) -> outbox.Message:
+    now = call.line.clock()
+    return outbox.Message(
+        mt_id=call.line.new_id(),
+        msisdn=request.msisdn,
+        sender=call.line.sms.sender("answer"),
+        text=text,
+        message_class="answer",
+        purpose=sentence,
+        due_at=now,
+        expires_at=now + FAILURE_LIFE,
+        tone_code=request.tone_code,
+        order_id=request.order_id,
+        call_id=call.call_id,
+    )
+
+
+def _notice(call: Call, request: OrderRequest, text: str) -> outbox.Message:
     return outbox.Message(
         mt_id=request.order_id,
         msisdn=request.msisdn,

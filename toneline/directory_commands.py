@@ -27,6 +27,7 @@ from toneline.command import (
     instant,
     json_option,
     now,
+    reading,
     settings_of,
 )
 from toneline.directory_folder import NoFolder, check_all, files_of, publish_all
@@ -78,7 +79,7 @@ def check(files: tuple[Path, ...], config: Path | None, as_json: bool) -> None:
         paths = list(files) or files_of(settings)
     except NoFolder as missing:
         raise Refused(str(missing)) from missing
-    with database_of(settings) as database:
+    with reading(settings) as database:
         found = check_all(paths, database, settings, now())
     if as_json:
         gone = [_said(edition, settings) for edition in found.withdrawn]
@@ -149,7 +150,7 @@ def show_directory(branch: str, at: str | None, config: Path | None, as_json: bo
     """
     settings = settings_of(config)
     moment = instant(at, zone(settings), now())
-    with database_of(settings) as database:
+    with reading(settings) as database:
         contents = database.run_now(read_contents)
     tones = tuple(_as_of(moment, tone) for tone in contents.tones)
     snapshot = Snapshot(replace(contents, tones=tones), NO_NUMBERS, zone(settings))
@@ -195,7 +196,7 @@ def show_history(branch: str, config: Path | None, as_json: bool) -> None:
     Example: toneline directories history yangzhou
     """
     settings = settings_of(config)
-    with database_of(settings) as database:
+    with reading(settings) as database:
         found = database.run_now(store.history, branch)
     if as_json:
         emit([_told(published, settings) for published in found])

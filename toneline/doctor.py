@@ -19,8 +19,10 @@ from config.settings import Settings, service_senders, zone
 from ivr.ami import AmiAccess, AmiError, Session
 from ordering import outbox
 from store.database import LocalDatabase
-from store.engine import engine_for
+from store.engine import StoreError
 from store.migrations import HEAD, current
+from store.onlooker import onlooker_for
+from toneline.addresses import client_address
 from toneline.command import emit
 from toneline.directory_folder import NoFolder, check_all, files_of
 from toneline.folders import ROOT, Folders
@@ -83,7 +85,7 @@ def _disk(folders: Folders) -> Iterator[Finding]:
 
 def _database(settings: Settings, folders: Folders) -> Iterator[Finding]:
     try:
-        engine = engine_for(folders.database_url)
+        engine = onlooker_for(folders.database_url)
         try:
             revision = current(engine)
             yield Finding(
@@ -99,6 +101,8 @@ def _database(settings: Settings, folders: Folders) -> Iterator[Finding]:
                 yield from _calendar(settings, database)
         finally:
             engine.dispose()
+    except StoreError as error:
+        yield Finding("database", False, str(error), "see [database] url and [paths] var")
     except Exception as error:  # whatever a driver raises is the finding
         todo = "check database.url, and that the server runs"
         yield Finding("database", False, str(error).splitlines()[0], todo)
@@ -254,13 +258,13 @@ def _ami(settings: Settings) -> Iterator[Finding]:
 
 
 def _taken(listen: str) -> bool:
-    kind, port, *options = listen.split(":")
-    if kind != "tcp":
+    if listen.startswith("unix:"):
         return False
-    named = dict(option.split("=", 1) for option in options if "=" in option)
-    with socket.socket() as probe:
-        probe.settimeout(CONNECT_S)
-        return probe.connect_ex((named.get("interface") or "127.0.0.1", int(port))) == 0
+    try:
+        with socket.create_connection(client_address(listen), CONNECT_S):
+            return True
+    except OSError:
+        return False
 
 
 def _asterisk() -> Iterator[Finding]:

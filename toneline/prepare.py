@@ -77,6 +77,7 @@ class Prepared:
     folders: Folders
     prompts: PromptBook
     texts: Texts
+    branches: BranchTable
     snapshot: Snapshot
     staff: frozenset[str]
     script: Script
@@ -113,12 +114,12 @@ def prepare(
         _checked(errors, lambda: _install_prompts(folders, prompts))
     if errors or prompts is None or texts is None:
         raise CannotStart(errors)
-    if snapshot is None or staff is None or script is None:
+    if branches is None or snapshot is None or staff is None or script is None:
         raise CannotStart(errors)
     presence = _checked(errors, lambda: _appear(settings, folders))
     if presence is None:
         raise CannotStart(errors)
-    return Prepared(settings, folders, prompts, texts, snapshot, staff, script, presence)
+    return Prepared(settings, folders, prompts, texts, branches, snapshot, staff, script, presence)
 
 
 def _appear(settings: Settings, folders: Folders) -> Presence:

@@ -29,6 +29,9 @@ class FakeBinds:
     def free(self) -> int:
         return max(0, self.room - self.parts * len(self._waiting))
 
+    def window(self) -> int:
+        return self.room
+
     def submit(self, message: MtMessage) -> Deferred[SubmitResult]:
         self.submitted.append(message)
         self._waiting.append(Deferred())
@@ -49,6 +52,8 @@ def a_clock() -> Any:
 class House:
     """The service with its database, a bind and a clock to turn."""
 
+    DRAIN_S = 7.0
+
     def __init__(
         self, database: LocalDatabase, room: int = 10, store: Any = None, **on_lost: Any
     ) -> None:
@@ -64,6 +69,7 @@ class House:
             self.now,
             lambda: next(self.ids),
             on_lost,
+            self.DRAIN_S,
         )
         self.service.send_through(self.bind)
 
