@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from catalog.branches import PROVINCE
-from catalog.drafts import AUTO, PRECEDENCE, SLOTS, Draft
+from catalog.drafts import PRECEDENCE, SLOTS, Draft
 from catalog.filling import Song
+from catalog.written import AUTO
 
 LAST_GOOD = timedelta(days=30)
 """So long a branch keeps its last regular edition when no other has followed it."""

@@ -12,7 +12,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
 from catalog.written import (
-    LONGEST_FILE,
+    AUTO,
     MOST_EDITIONS,
     MOST_SONGS,
     TOP,
@@ -21,12 +21,11 @@ from catalog.written import (
     Word,
     Written,
     WrittenEdition,
-    decoded,
     nothing,
     plain,
+    text_of,
 )
 
-AUTO = "auto"
 BEGINS_WITH = "the file begins with `branch: NAME` or `province: NAME`"
 TOO_DEEP = "brackets or dashes stand within each other without end"
 MOST_BRACKETS = 20
@@ -42,6 +41,7 @@ _SENTENCES = (
      " its end"),
     ("expected ',' or '}'", "a { begins here that is never closed; it is not needed"),
     ("expected <block end>", "this line is not indented like the lines it belongs to"),
+    ("expected the node content", "something is missing here: between two commas stands a code"),
     ("another document", "`---` stands here; a file has one part only"),
     ("cannot start any token", "this sign cannot begin a word; put the word between quotes"),
     ("undefined alias", "a word cannot begin with *; put it between quotes"),
@@ -57,11 +57,9 @@ _WIDE_MARKS = {"：": ": ", "，": ", ", "［": "[", "］": "]", "【": "[", "�
 
 def read_file(data: bytes, file: str) -> Written:
     """Return what a branch's YAML file says; what cannot be read is among its mistakes."""
-    if len(data) > LONGEST_FILE:
-        return nothing(file, Mistake(TOP, f"the file is longer than {LONGEST_FILE} bytes"))
-    text = decoded(data)
-    if text is None:
-        return nothing(file, Mistake(TOP, "this is no text file; save it as plain text"))
+    text = text_of(data, "plain text")
+    if isinstance(text, Mistake):
+        return nothing(file, text)
     marks, text = _with_usual_marks(text)
     if _is_too_deep(text):
         return nothing(file, *marks, Mistake(TOP, TOO_DEEP))

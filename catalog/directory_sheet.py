@@ -16,7 +16,7 @@ from typing import Any
 
 from catalog.branches import PROVINCE
 from catalog.written import (
-    LONGEST_FILE,
+    AUTO,
     MOST_EDITIONS,
     TOP,
     Mistake,
@@ -24,9 +24,10 @@ from catalog.written import (
     Word,
     Written,
     WrittenEdition,
-    decoded,
     nothing,
     plain,
+    text_of,
+    too_long,
 )
 
 SONGS = tuple(str(slot) for slot in range(1, 11))
@@ -43,11 +44,9 @@ Row = Sequence[Word]
 
 def read_csv(data: bytes, file: str) -> Written:
     """Return what a CSV says: UTF-8, UTF-16 or GBK; commas, semicolons or tabs between cells."""
-    if len(data) > LONGEST_FILE:
-        return nothing(file, Mistake(TOP, f"the file is longer than {LONGEST_FILE} bytes"))
-    text = decoded(data)
-    if text is None:
-        return nothing(file, Mistake(TOP, "this is no text file; save it as CSV"))
+    text = text_of(data, "CSV")
+    if isinstance(text, Mistake):
+        return nothing(file, text)
     first = text.lstrip().partition("\n")[0]
     between = max(",;\t", key=first.count)
     try:
@@ -114,8 +113,8 @@ def _bounded(rows: Iterable[Sequence[Any]]) -> tuple[list[Sequence[Any]], Place 
 
 def _unsafe(data: bytes) -> str | None:
     """Say why a workbook is not even opened; None: it may be."""
-    if len(data) > LONGEST_FILE:
-        return f"the file is longer than {LONGEST_FILE} bytes"
+    if sentence := too_long(data):
+        return sentence
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as parts:
             listed = parts.infolist()
@@ -252,7 +251,7 @@ class _Entry:
             kind=self.word("kind"),
             begins=self.word("from"),
             ends=self.word("to"),
-            songs=tuple(self.word(song) or Word("auto", self._place) for song in SONGS),
+            songs=tuple(self.word(song) or Word(AUTO, self._place) for song in SONGS),
             reserve=tuple(self._reserve()),
         )
 

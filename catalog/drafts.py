@@ -14,21 +14,11 @@ from zoneinfo import ZoneInfo
 from catalog.branches import BRANCHES, PROVINCE
 from catalog.tones import Tone
 from catalog.values import TONE_CODE, NotAMobile, parse_msisdn
-from catalog.written import TOP, Mistake, Place, Word, Written, WrittenEdition, plain
+from catalog.written import AUTO, TOP, Mistake, Place, Word, Written, WrittenEdition, plain
 
 SLOTS = 10
-AUTO = "auto"
-"""Stands in a slot that the chart fills."""
 PRECEDENCE = {"regular": 0, "holiday": 1, "emergency": 2}
 _INSTANT = timedelta(microseconds=1)
-
-
-class BadDirectory(Exception):
-    """A branch's file cannot be used; each of `errors` reads `file:line:column: sentence`."""
-
-    def __init__(self, errors: Sequence[str]) -> None:
-        super().__init__("\n".join(errors))
-        self.errors = tuple(errors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +157,11 @@ class _Checker:
             return
         if not self._owner:
             kind = self._written.owner_is
-            names = ", ".join(BRANCHES) if kind == "branch" else PROVINCE
-            self._wrong(owner.place, f"there is no {kind} {owner.text!r}; there are {names}")
+            known = f"there are {', '.join(BRANCHES)}" if kind == "branch" else f"it is {PROVINCE}"
+            other = "province" if kind == "branch" else "branch"
+            if plain(owner.text) in (PROVINCE, *BRANCHES):
+                known = f"write `{other}: {plain(owner.text)}`"
+            self._wrong(owner.place, f"there is no {kind} {owner.text!r}; {known}")
             return
         stem = PurePath(self._written.file).stem.lower()
         if stem in (PROVINCE, *BRANCHES) and stem != self._owner:

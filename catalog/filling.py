@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from catalog.drafts import AUTO, Draft
+from catalog.drafts import Draft
+from catalog.written import AUTO
 
 
 @dataclass(frozen=True, slots=True)

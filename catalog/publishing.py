@@ -12,7 +12,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from catalog import charts
 from catalog.directories import Edition, Statement, said_last
-from catalog.drafts import AUTO, Checked, Draft, Knowledge, check, owner_of
+from catalog.drafts import Checked, Draft, Knowledge, check, owner_of
 from catalog.editions import (
     Proof,
     editions_of,
@@ -23,7 +23,7 @@ from catalog.editions import (
 )
 from catalog.filling import Song, fill
 from catalog.tones import Tone, these_tones
-from catalog.written import Written
+from catalog.written import AUTO, Written
 from store.schema import tone as tone_table
 
 A_WEEK = timedelta(days=7)

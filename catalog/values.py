@@ -25,6 +25,8 @@ class BadToneCode(ValueError):
 
 _SEPARATORS = re.compile(r"[\s\-\u2010-\u2015.()]")
 _MOBILE = re.compile(r"(?:\+86|0086|86|0)?(1[3-9][0-9]{9})")
+_MOBILE_AT_THE_END = re.compile(r"1[3-9][0-9]{9}$")
+_NO_DIGIT = re.compile(r"[^0-9]")
 # 12593 and 17951 chose an IP carrier for a call; billing systems still hand such numbers over.
 _IP_PREFIX = re.compile(r"^(?:\+86|0086|86)?(?:12593|17951)(?=[0-9+])")
 _FULL_WIDTH = {ord("０") + n: str(n) for n in range(10)} | {ord("＋"): "+", ord("－"): "-"}
@@ -59,8 +61,8 @@ def mask(number: str) -> str:
 
     A number of fewer than 8 digits is masked whole; what follows a `sip:` or `@` never shows.
     """
-    digits = re.sub(r"[^0-9]", "", number.split("@", 1)[0].split(";", 1)[0])
-    mobile = re.search(r"1[3-9][0-9]{9}$", digits)
+    digits = _NO_DIGIT.sub("", number.split("@", 1)[0].split(";", 1)[0])
+    mobile = _MOBILE_AT_THE_END.search(digits)
     if mobile is not None:
         digits = mobile[0]
     if len(digits) < 8:

@@ -146,7 +146,10 @@ class Line(_Section):
         description="early_media plays the first tone before answering, free of charge.",
     )
     early_media_max_s: int = Field(
-        40, ge=1, le=120, description="The line answers after so much early media."
+        60,
+        ge=1,
+        le=120,
+        description="Early media never lasts longer: a sound that would is played answered.",
     )
     lead_in_ms: int = Field(
         300,
@@ -188,7 +191,12 @@ class Agi(_Section):
     )
     max_call_min: int = Field(15, ge=1, le=240, description="The longest call, in minutes.")
     drain_s: int = Field(
-        60, ge=0, le=3600, description="How long a stopping server lets calls finish, in seconds."
+        60,
+        ge=0,
+        le=3600,
+        description=(
+            "How long a stopping server lets calls finish, and SMSCs answer, in seconds each."
+        ),
     )
     sounds: str = Field(
         "",

@@ -53,8 +53,8 @@ class Line:
     """What every call works with.
 
     `sounds` is the sounds folder as Asterisk sees it; `fingerprint` gives the SHA-256 of a sound's
-    file by its stem, `clock` aware instants, `new_id` 32 hex digits. `staff` are the numbers
-    that may rehearse.
+    file by its stem, `length_ms` how long it is, `clock` aware instants, `new_id` 32 hex digits.
+    `staff` are the numbers that may rehearse.
     """
 
     settings: LineSettings
@@ -70,6 +70,7 @@ class Line:
     new_id: Callable[[], str]
     reactor: Clock
     fingerprint: Callable[[str], str]
+    length_ms: Callable[[str], int | None]
     log: Log
     staff: frozenset[str] = frozenset()
 
@@ -89,6 +90,8 @@ class Call:
     ear: Keypad
     placed: dict[str, str] = field(default_factory=dict)  # tone code -> what is said of its order
     undecided: set[str] = field(default_factory=set)  # of those, what the store has not answered
+    unheard: Callable[[], None] | None = None  # what is to be done if no sentence tells an outcome
+    pressed_meanwhile: Press = None  # while we were at work: it acts when that is told
     has_ordered: bool = False
     gave_up: bool = False
     refuses_offers: bool = False
@@ -172,6 +175,18 @@ class Call:
         has_objected = self.has_ordered or self.refuses_offers or self.is_rehearsal
         return self.caller.msisdn is not None and not has_objected
 
+    def press_meanwhile(self, press: Press) -> None:
+        """Keep a key pressed while we are at work; the 1 that began it does not begin it again."""
+        if press == "1":
+            self.record.ignore_key("we are at it")
+        elif press is not None:
+            self.pressed_meanwhile = press
+
+    def take_meanwhile(self) -> Press:
+        """Return what was pressed while we were at work, once."""
+        press, self.pressed_meanwhile = self.pressed_meanwhile, None
+        return press
+
     # The operator's side.
 
     def soon(self, function: Callable[[Tone], None], tone: Tone) -> None:
@@ -201,7 +216,7 @@ class Call:
 
     async def _in_time(self, pending: Pending[Quote | None]) -> Quote | None:
         if not await pending.within(UNNOTICED_S):
-            await self.hear("ordering_wait")
+            self.press_meanwhile(await self.hear("ordering_wait"))
             await pending.within(QUOTE_PATIENCE_S)
         return pending.result
 
@@ -286,6 +301,7 @@ def begin(line: Line, channel: Channel, first_sound: Callable[[Call], None]) -> 
         sounds=line.sounds,
         lead_in_ms=line.settings.lead_in_ms,
         early_media_max_s=line.settings.early_media_max_s,
+        length_ms=line.length_ms,
         first_sound=lambda: first_sound(call),
         sound_missing=sound_missing,
     )

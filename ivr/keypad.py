@@ -39,8 +39,9 @@ class Heard:
 class Keypad:
     """One call's ear and finger. `sounds` is the sounds folder as Asterisk sees it.
 
-    `answer` is awaited at the first key and when early media has lasted `early_media_max_s`;
-    `first_sound` is called when the first sound begins, `sound_missing` for each that is not there.
+    The call is answered at the first key, and before early media would last longer than
+    `early_media_max_s`: `length_ms` tells how long a sound is, as far as it is known. `first_sound`
+    is called when the first sound begins, `sound_missing` for each that is not there.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Keypad:
         sounds: str,
         lead_in_ms: int,
         early_media_max_s: int,
+        length_ms: Callable[[str], int | None],
         first_sound: Callable[[], None],
         sound_missing: Callable[[str], None],
     ) -> None:
@@ -62,6 +64,7 @@ class Keypad:
         self._sounds = sounds
         self._lead_in_ms = lead_in_ms
         self._early_media_max_ms = early_media_max_s * 1000
+        self._length_ms = length_ms
         self._first_sound: Callable[[], None] | None = first_sound
         self._sound_missing = sound_missing
         self._typed: deque[str | Tone] = deque()  # pressed, and not yet taken by anybody
@@ -130,7 +133,7 @@ class Keypad:
         """Play a sound from `from_ms` on, to its end or to a key; skip one that is missing."""
         await self._lead_in()
         while not self._typed:
-            await self._end_early_media()
+            await self._end_early_media(sound, from_ms)
             try:
                 digit, from_ms = await self._play_once(sound, from_ms)
             except SoundMissing:
@@ -151,7 +154,7 @@ class Keypad:
     async def _wait(self, silence_ms: int) -> Press:
         until_ms = self._now_ms() + silence_ms
         while (left_ms := until_ms - self._now_ms()) > 0:
-            digit = await self._digit(left_ms)
+            digit = await self._digit(await self._within_early_media(left_ms))
             press = None if digit is None else await self._press(digit)
             if press is not None:
                 return press
@@ -163,9 +166,23 @@ class Keypad:
         if silence_ms:
             self.type_again(await self._wait(silence_ms))
 
-    async def _end_early_media(self) -> None:
-        if not self.is_answered and self._now_ms() >= self._early_media_max_ms:
+    async def _end_early_media(self, sound: str, from_ms: int) -> None:
+        """Answer before a sound in whose course early media would have lasted long enough."""
+        if self.is_answered:
+            return
+        ends_ms = self._now_ms() + max(0, (self._length_ms(sound) or 0) - from_ms)
+        if ends_ms >= self._early_media_max_ms:
             await self.answer()
+
+    async def _within_early_media(self, silence_ms: int) -> int:
+        """Return how much of a silence may pass before the call must be answered, if it is not."""
+        if self.is_answered:
+            return silence_ms
+        left_ms = self._early_media_max_ms - self._now_ms()
+        if left_ms > 0:
+            return min(silence_ms, left_ms)
+        await self.answer()
+        return silence_ms
 
     # One command each.
 

@@ -1,11 +1,14 @@
-"""The two SMS that a call itself may send: a code the caller asked for, and the hang-up SMS."""
+"""The SMS that a call may send: a code, asked for or to be ordered later, and the hang-up SMS."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from twisted.internet.defer import Deferred
+
 from catalog.tones import Tone
 from ivr.call import Call
+from ivr.patience import Asking
 from ordering import outbox
 from ordering.contact import HANGUP_SMS, Offer
 
@@ -26,13 +29,29 @@ async def code_by_sms(call: Call, tone: Tone) -> str:
         message = _message(
             call, tone, call.caller.msisdn, "answer", "code_by_sms", now, ANSWER_LIFE
         )
-        storing = call.line.database.run(outbox.put, message, now)
-        sending = call.pending(storing, "code_not_sent")
+        sending = call.pending(_put(call, message), "code_not_sent")
         await sending.within(STORE_PATIENCE_S)
         if sending.error is not None:
             return "code_not_sent"
         call.codes_sent.add(tone.code)
     return "code_sent"
+
+
+def song_later(call: Call, tone: Tone, msisdn: str) -> None:
+    """Text a caller whose ring-back function is being opened how to order the tone then."""
+    now = call.line.clock()
+    message = _message(call, tone, msisdn, "answer", "song_later", now, ANSWER_LIFE)
+    call.pending(_put(call, message), "song_later_not_sent")
+
+
+def _put(call: Call, message: outbox.Message) -> Deferred[str | None]:
+    """Put a message in as soon as the store can take it: the caller is told that it comes."""
+
+    def ask() -> Deferred[str | None]:
+        return call.line.database.run(outbox.put, message, call.line.clock())
+
+    asking = Asking(ask, call.line.reactor)
+    return Deferred.fromCoroutine(asking.answer(ANSWER_LIFE.total_seconds()))
 
 
 def hangup_sms(call: Call, ended_at: datetime) -> Offer | None:

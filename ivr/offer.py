@@ -117,12 +117,21 @@ async def _wait_for_answer(call: Call, offer: Offer) -> str | None:
 
 
 async def _answer(call: Call, offer: Offer, press: Press) -> str:
-    """Return what a key means within the sentence: `1`, `*`, `9` (from the start) or go on."""
+    """Return what a key means within the sentence: `1`, `*`, `9` (from the start) or go on.
+
+    After help the sentence is said from its start, unless a key pressed during it means an end.
+    """
+    if press != "0":
+        return _meaning(call, offer, press)
+    during: Press = "0"
+    while during == "0":
+        during = await call.hear("help_order")
+    return "9" if during is None else _meaning(call, offer, during) or "9"
+
+
+def _meaning(call: Call, offer: Offer, press: Press) -> str:
     if press == "1" and offer.price_was_heard:
         return "1"
-    if press == "0":
-        await call.hear("help_order")
-        return "9"
     if press == "8":
         call.note_refusal()
     elif press not in {"*", "9"}:

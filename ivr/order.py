@@ -11,8 +11,11 @@ from catalog.tones import Tone
 from catalog.values import FUNCTION_CODE
 from ivr import placing
 from ivr.call import Call
+from ivr.channel import CallerHungUp, CallTooLong
 from ivr.keypad import Press
+from ivr.messages import song_later
 from ivr.offer import Offer, confirmed, function_offer, order_request, recite, tone_offer
+from ordering.provisioning import Quote
 
 
 async def order(call: Call, tone: Tone) -> Press:
@@ -23,7 +26,24 @@ async def order(call: Call, tone: Tone) -> Press:
     if call.is_rehearsal:
         return await call.hear("rehearsal_no_order")
     await call.ear.answer()
-    return await call.hear(await _order(call, tone))
+    press = await _tell(call, await _order(call, tone))
+    before = call.take_meanwhile()
+    if before is None:
+        return press
+    call.ear.type_again(press)
+    return before
+
+
+async def _tell(call: Call, sentence: str) -> Press:
+    """Say the sentence that ends an order; who does not hear it to its end is told otherwise."""
+    try:
+        press = await call.hear(sentence)
+    except (CallerHungUp, CallTooLong):
+        if call.unheard is not None:
+            call.unheard()
+        raise
+    call.unheard = None
+    return press
 
 
 async def _order(call: Call, tone: Tone) -> str:
@@ -34,7 +54,7 @@ async def _order(call: Call, tone: Tone) -> str:
         return _refused(call, tone.code, call.caller.kind)
     quote = await call.quote(tone)
     if quote is not None and quote.reason == "function_closed":
-        ended_by = await _open_function(call, call.caller.msisdn)
+        ended_by = await _open_function(call, call.caller.msisdn, tone)
         if ended_by is not None:
             return ended_by
         quote = await call.quote(tone)
@@ -47,8 +67,11 @@ async def _order(call: Call, tone: Tone) -> str:
 
 
 async def _offer(call: Call, msisdn: str, offer: Offer, write: placing.Write) -> str:
-    """Make an offer and return the sentence about what came of it."""
-    key = await recite(call, offer)
+    """Make an offer and return the sentence about what came of it.
+
+    Who pressed * while we were at work has given it up; no other key may answer what comes now.
+    """
+    key = "*" if call.take_meanwhile() == "*" else await recite(call, offer)
     if key == "1":
         accepted = confirmed(call, msisdn, offer)
         compose = partial(order_request, call, accepted)
@@ -57,8 +80,10 @@ async def _offer(call: Call, msisdn: str, offer: Offer, write: placing.Write) ->
     return "order_given_up" if key == "*" else "line_trouble"
 
 
-async def _open_function(call: Call, msisdn: str) -> str | None:
+async def _open_function(call: Call, msisdn: str, tone: Tone) -> str | None:
     """Offer the ring-back function; None: it is open, else the sentence that ends the order."""
+    if FUNCTION_CODE in call.placed:
+        return "function_accepted"
     quote = await call.quote_function()
     if quote is None:
         return "quote_missing"
@@ -66,12 +91,26 @@ async def _open_function(call: Call, msisdn: str) -> str | None:
         return None
     if not quote.eligible:
         return _refused(call, FUNCTION_CODE, quote.reason or "unknown")
-    write = partial(_text_of_function, call, quote.pays_fen)
-    sentence = await _offer(call, msisdn, function_offer(call, quote), write)
+    sentence = await _offer_function(call, msisdn, quote, tone)
     if sentence != "ordered":
         return sentence
-    await call.hear("function_opened")
+    call.press_meanwhile(await call.hear("function_opened"))
     return None
+
+
+async def _offer_function(call: Call, msisdn: str, quote: Quote, tone: Tone) -> str:
+    """Offer the function; return the sentence about it.
+
+    A caller who opens it and does not come to order the tone is told so: it is what he wanted.
+    """
+    write = partial(_text_of_function, call, quote.pays_fen)
+    sentence = ""
+    try:
+        sentence = await _offer(call, msisdn, function_offer(call, quote), write)
+    finally:
+        if call.placed.get(FUNCTION_CODE) == "order_accepted":
+            song_later(call, tone, msisdn)
+    return "function_accepted" if sentence == "order_accepted" else sentence
 
 
 def _refused(call: Call, code: str, reason: str) -> str:

@@ -1,4 +1,4 @@
-"""Waiting a while for what goes on by itself, whatever becomes of the call."""
+"""Waiting a while for what goes on by itself, and asking again, whatever becomes of the call."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from ivr.service import Clock
+from store.database import StoreBusy, StoreUnavailable
 
 T = TypeVar("T")
+
+RETRY_S = 0.5  # doubled each time, up to:
+RETRY_MOST_S = 10.0
 
 
 class Bell:
@@ -87,3 +91,35 @@ class Pending(Generic[T]):
     def _end(self) -> None:
         self.done = True
         self._bell.ring()
+
+
+class Asking(Generic[T]):
+    """A request that a store which cannot do it just now is asked again and again.
+
+    `is_due`: it was asked and has not answered, so it may still do it. `give_up` ends the asking.
+    """
+
+    def __init__(self, ask: Callable[[], Deferred[T]], reactor: Clock) -> None:
+        self.is_due = True
+        self._ask = ask
+        self._reactor = reactor
+        self._is_given_up = False
+
+    def give_up(self) -> None:
+        """Ask no more; the answer to what was asked already still counts."""
+        self._is_given_up = True
+
+    async def answer(self, within_s: float) -> T:
+        """Return the answer; raises the store's last error if there is none `within_s`."""
+        until_s = self._reactor.seconds() + within_s
+        pause_s = RETRY_S
+        while True:
+            try:
+                return await self._ask()
+            except (StoreUnavailable, StoreBusy):
+                self.is_due = False
+                await Bell(self._reactor).wait(pause_s)
+                if self._is_given_up or self._reactor.seconds() >= until_s:
+                    raise
+            self.is_due = True
+            pause_s = min(2 * pause_s, RETRY_MOST_S)

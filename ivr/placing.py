@@ -10,22 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from ivr.call import Call
-from ivr.patience import Bell, Pending
+from ivr.patience import Asking, Bell, Pending
 from ivr.prompts import SENTENCES
 from ordering import orders, outbox
 from ordering.orders import Limits, OrderRefused, OrderRequest, Placed
-from store.database import StoreBusy, StoreUnavailable
-
-T = TypeVar("T")
 
 ANSWER_S = 4.0  # contract.md: later than this the result comes by SMS
-STORE_RETRY_S = 0.5  # doubled each time, up to:
-STORE_RETRY_MOST_S = 10.0
 STORE_GIVEN_UP_S = 3600.0
 NOTICE_LIFE = timedelta(hours=48)
 FAILURE_LIFE = timedelta(hours=6)
@@ -41,7 +37,7 @@ Write = Callable[[str], str]
 
 @dataclass(slots=True)
 class _Wish:
-    """A confirmed order on its way to the store: `is_asked` while an answer of it is due.
+    """A confirmed order on its way to the store, which is being asked for it.
 
     `is_listened_for`: its caller still waits for the sentence about it.
     """
@@ -51,7 +47,7 @@ class _Wish:
     compose: Compose
     write: Write
     request: OrderRequest | None = None
-    is_asked: bool = True
+    asking: Asking[Placed | OrderRefused] | None = None
     is_given_up: bool = False
     is_listened_for: bool = True
 
@@ -71,14 +67,15 @@ async def place(call: Call, code: str, compose: Compose, write: Write) -> str:
     fate = Pending(work, call.line.reactor, _failed(call, wish))
     sentence = None
     try:
-        await call.hear("ordering_wait")
+        call.press_meanwhile(await call.hear("ordering_wait"))
         await fate.within(_left(call, until_s))
         sentence = _known_so_far(call, wish, fate)
     finally:
         wish.is_listened_for = False
-        if fate.done and (sentence is None or call.channel.hung_up):
+        if fate.done and sentence is None:
             _come_late(call, wish, fate.result or "order_failed")
     _note(call, code, sentence)
+    call.unheard = None if sentence in _TAKEN else partial(_come_late, call, wish, sentence)
     return sentence
 
 
@@ -148,24 +145,8 @@ async def _store(call: Call, wish: _Wish) -> Placed | OrderRefused:
     def ask() -> Deferred[Placed | OrderRefused]:
         return line.database.run(orders.place, request, message, limits, line.clock())
 
-    return await _stored(call, wish, ask, STORE_GIVEN_UP_S)
-
-
-async def _stored(call: Call, wish: _Wish, ask: Callable[[], Deferred[T]], for_s: float) -> T:
-    """Ask a store that cannot do it just now again and again, `for_s` at most."""
-    reactor = call.line.reactor
-    until_s = reactor.seconds() + for_s
-    pause_s = STORE_RETRY_S
-    while True:
-        try:
-            return await ask()
-        except (StoreUnavailable, StoreBusy):
-            wish.is_asked = False
-            await Bell(reactor).wait(pause_s)
-            if wish.is_given_up or reactor.seconds() >= until_s:
-                raise
-        wish.is_asked = True
-        pause_s = min(2 * pause_s, STORE_RETRY_MOST_S)
+    wish.asking = Asking(ask, line.reactor)
+    return await wish.asking.answer(STORE_GIVEN_UP_S)
 
 
 def _known_so_far(call: Call, wish: _Wish, fate: Pending[str]) -> str:
@@ -173,8 +154,11 @@ def _known_so_far(call: Call, wish: _Wish, fate: Pending[str]) -> str:
     if fate.done:
         return fate.result or "order_failed"
     # What the store was asked to do it may still do; else nothing is placed, and nothing will.
-    wish.is_given_up = not wish.is_asked and not call.channel.hung_up
-    return "order_failed" if wish.is_given_up else "order_accepted"
+    if call.channel.hung_up or wish.asking is None or wish.asking.is_due:
+        return "order_accepted"
+    wish.asking.give_up()
+    wish.is_given_up = True
+    return "order_failed"
 
 
 async def _provisioned(call: Call, placed: Placed, changed: Bell, until_s: float) -> str:
@@ -239,7 +223,7 @@ async def _tell(call: Call, wish: _Wish, sentence: str) -> None:
     def ask() -> Deferred[bool]:
         return line.database.run(orders.not_placed, wish.order_id, message, line.clock())
 
-    await _stored(call, wish, ask, FAILURE_LIFE.total_seconds())
+    await Asking(ask, line.reactor).answer(FAILURE_LIFE.total_seconds())
 
 
 def _failure(call: Call, request: OrderRequest, sentence: str, text: str) -> outbox.Message:

@@ -30,6 +30,7 @@ SENTENCES: Mapping[str, frozenset[str]] = {
         "offer_title": "tone", "offer_prices": "visitor member senior", "offer_pays": "pays",
         "offer_until": "until", "offer_forever": "", "offer_confirm": "",
         "function_offer": "fee", "function_confirm": "", "function_opened": "",
+        "function_accepted": "",
         "ordering_wait": "", "ordered": "", "order_accepted": "", "being_ordered": "",
         "order_given_up": "", "order_failed": "", "quote_missing": "",
         "refused_other_network": "", "refused_landline": "", "refused_iot": "",

@@ -25,16 +25,14 @@ from store.schema import LIVE_STATES, consent, event
 from store.schema import order as table
 from store.turns import take_turns
 
-STATES = (
-    "requested", "confirmed", "authorised", "provisioned", "captured",
-    "undone", "cancelled", "expired", "failed", "unknown",
-)  # fmt: skip
 OWNED_STATES = ("provisioned", "captured")
 NOT_SPENT_STATES = ("undone", "expired", "failed")
 RESTORE_WINDOW = timedelta(minutes=30)
 """How long HF takes back what 00000 cancelled (contract.md)."""
+SHORTEST_REST, LONGEST_REST = timedelta(seconds=60), timedelta(hours=1)
+"""How long an order rests whose step failed at the operator's side."""
 LATE = timedelta(seconds=10)
-"""Recorded so long after its confirmation, an order may be undone as long as if confirmed then."""
+"""Recorded so long after its confirmation, an order may be undone as long as any other."""
 
 
 class QuoteShown(Protocol):
@@ -413,6 +411,56 @@ def captured(connection: Connection, done: Sequence[Order], now: datetime) -> No
         values = {"stepped": order.order_id, "before": "provisioned", "at": now}
         if connection.execute(_CAPTURE, values).rowcount:
             record(connection, now, order.msisdn, "charge", {"fen": order.pays_fen}, order)
+
+
+_PUT_OFF = (
+    update(table)
+    .where(
+        table.c.order_id == bindparam("failed"),
+        table.c.next_at.is_not(None),
+        table.c.claimed_by == bindparam("host"),
+    )
+    .values(claimed_until=bindparam("until"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What became of the orders that a host had claimed.
+
+    `failed`: those that the operator failed, each (order_id, since when it fails).
+    """
+
+    done: tuple[Order, ...] = ()
+    failed: tuple[tuple[str, datetime], ...] = ()
+
+
+def advance(
+    connection: Connection,
+    steps: Steps,
+    undo_min: int,
+    host: str,
+    count: int,
+    now: datetime,
+    lease_s: float,
+) -> tuple[Order, ...]:
+    """Record the steps of what was claimed, and claim anew, in one transaction."""
+    provisioned(connection, [one for one in steps.done if one.state == "confirmed"], undo_min, now)
+    captured(connection, [one for one in steps.done if one.state == "provisioned"], now)
+    put_off(connection, host, steps.failed, now)
+    return claim_due(connection, host, count, now, lease_s)
+
+
+def put_off(
+    connection: Connection, host: str, failed: Sequence[tuple[str, datetime]], now: datetime
+) -> None:
+    """Let orders (order_id, since when it fails) that `host` holds rest before they are due again.
+
+    Each rests as long as it has been failing, so it is tried ever more seldom, within limits.
+    """
+    for order_id, since in failed:
+        until = now + max(SHORTEST_REST, min(now - since, LONGEST_REST))
+        connection.execute(_PUT_OFF, {"failed": order_id, "host": host, "until": until})
 
 
 _RELEASE = (

@@ -8,9 +8,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.python.failure import Failure
 
 from ordering import claims, consent, orders, outbox, receipts
-from ordering.orders import Order
+from ordering.orders import Order, Steps
 from ordering.provisioning import Operator
 from store.database import Database
 
@@ -20,6 +21,9 @@ MOST_MESSAGES = 500
 """Messages one run of a duty changes: some ten milliseconds, in which nobody else is served."""
 LEASE_S = 60.0
 """A host that holds an order longer than this is taken for dead."""
+
+Failed = Callable[[Order, Failure], object]
+"""Told of an order and why its step failed."""
 
 
 def expire_questions(connection: Connection, now: datetime) -> int:
@@ -58,28 +62,54 @@ def give_up_receipts(
 
 
 async def fulfil_due(
-    database: Database, operator: Operator, host: str, undo_min: int, now: Callable[[], datetime]
+    database: Database,
+    operator: Operator,
+    host: str,
+    undo_min: int,
+    now: Callable[[], datetime],
+    failed: Failed,
+    goes_on: Callable[[], bool] = lambda: True,
 ) -> int:
     """Take the next step of every order that is due: provision it, or capture it after `undo_min`.
 
-    Returns how many orders were taken; a failing operator leaves its order to the next lease.
+    Returns how many orders were taken once none is due, or it `goes_on` no longer. Each stands for
+    itself: `failed` is told of one that the operator fails, which rests before it is tried again,
+    while the others are recorded.
     """
-    taken = 0
+    taken, steps = 0, Steps()
     while True:
-        due = await database.run(orders.claim_due, host, BATCH, now(), LEASE_S)
-        taken += len(due)
-        confirmed = [order for order in due if order.state == "confirmed"]
-        owned = [order for order in due if order.state == "provisioned"]
-        if confirmed:
-            await _each(operator.provision, confirmed)
-            await database.run(orders.provisioned, confirmed, undo_min, now())
-        if owned:
-            await _each(operator.capture, owned)
-            await database.run(orders.captured, owned, now())
-        if len(due) < BATCH and (undo_min or not confirmed):
+        most = BATCH if goes_on() else 0
+        values = (steps, undo_min, host, most, now(), LEASE_S)
+        due = await database.run(orders.advance, *values)
+        if not due:
             return taken
+        taken += len(due)
+        steps = await _taken(operator, due, undo_min, now(), failed)
 
 
-async def _each(step: Callable[[Order], Coroutine[Any, Any, None]], chosen: list[Order]) -> None:
-    steps = [Deferred.fromCoroutine(step(order)) for order in chosen]
-    await gatherResults(steps, consumeErrors=True)
+async def _taken(
+    operator: Operator, due: tuple[Order, ...], undo_min: int, now: datetime, failed: Failed
+) -> Steps:
+    """Take a step of each order; return what became of it."""
+    left: dict[str, datetime] = {}
+
+    def leave(failure: Failure, order: Order) -> None:
+        left[order.order_id] = _due_since(order, undo_min, now)
+        failed(order, failure)
+
+    steps = [
+        Deferred.fromCoroutine(_next_step(operator, order)).addErrback(leave, order)
+        for order in due
+    ]
+    await gatherResults(steps)
+    done = tuple(order for order in due if order.order_id not in left)
+    return Steps(done, tuple(left.items()))
+
+
+def _next_step(operator: Operator, order: Order) -> Coroutine[Any, Any, None]:
+    return operator.provision(order) if order.state == "confirmed" else operator.capture(order)
+
+
+def _due_since(order: Order, undo_min: int, now: datetime) -> datetime:
+    after = timedelta(minutes=undo_min if order.state == "provisioned" else 0)
+    return (order.confirmed_at or now) + after

@@ -12,7 +12,10 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import blockingCallFromThread
+from twisted.python.failure import Failure
 
+from catalog.values import mask
+from ordering.orders import Order
 from ordering.provisioning import Operator
 from scheduler.appointments import Appointments
 from scheduler.jobs import fulfil_due
@@ -121,13 +124,31 @@ class SchedulerService(Service):
             while self._again and self.running:
                 self._again = False
                 await fulfil_due(
-                    self._database, self._operator, self._host, self._undo_min, self._now
+                    self._database,
+                    self._operator,
+                    self._host,
+                    self._undo_min,
+                    self._now,
+                    self._step_failed,
+                    lambda: bool(self.running),
                 )
         except Exception:  # the edge of a job: the next poll tries again
             self.failures += 1
             log.exception("fulfilment_failed")
         finally:
             self._draining = None
+
+    def _step_failed(self, order: Order, failure: Failure) -> None:
+        self.failures += 1
+        log.error(
+            "order_step_failed",
+            order_id=order.order_id,
+            msisdn=mask(order.msisdn),
+            tone_code=order.tone_code,
+            state=order.state,
+            error=failure.getErrorMessage(),
+            traceback=failure.getTraceback(),
+        )
 
     def _keep_appointments(self) -> None:
         if self.running and self._keeping is None:

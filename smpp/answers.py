@@ -49,9 +49,9 @@ class TermsUnknown:
 
 @dataclass(frozen=True, slots=True)
 class ToLookUp:
-    """It cannot be answered without a look-up of this code: make it, and try again."""
+    """It cannot be answered without a look-up, of this code if there is one: then try again."""
 
-    code: str
+    code: str = ""
 
 
 _terms: dict[str, Terms] = {}
@@ -103,7 +103,7 @@ def answer(
     connection: Connection,
     incoming: Incoming,
     intent: Intent,
-    known: LookedUp,
+    known: LookedUp | None,
     terms_key: str,
     left: str | None,
     claimant: str,
@@ -112,7 +112,8 @@ def answer(
     """Record an MO, do what it asks and put the reply into the outbox, once.
 
     Once for its `mo_id`, and for what the SMSC sends a second time. Which question a bare Y means
-    is only known here, so that `known` has nothing of it the first time. `left` is the
+    is only known here, so that `known` has nothing of it the first time. It is None for who texts
+    so much that he may have no answer; if he is to have one, it is asked for. `left` is the
     number's earlier MO if the response to that is known to have left, though it was not noted yet.
     The reply is claimed by `claimant`, if that is a word: for the host that keeps a place for it.
     """
@@ -129,20 +130,19 @@ def answer(
         _settle_parts(connection, incoming, now)
         return _repeated(connection, latest[0].mo_id, "")
     questions = _questions(connection, incoming, intent)
-    unknown = _to_look_up(intent, known, questions)
-    if unknown is not None:
-        return unknown
+    flooding = _is_flood(incoming, latest)
+    unanswered = incoming.silent or ("flood" if flooding and intent.kind not in CANCELLING else "")
+    if not unanswered:
+        unknown = _to_look_up(intent, known, questions)
+        if unknown is not None:
+            return unknown
     _settle_parts(connection, incoming, now)
     if not insert_once(connection, mo, _mo_row(incoming, intent)):
         return _repeated(connection, incoming.mo_id, claimant)
-    turn = Turn(connection, incoming, intent, known, terms, now, questions)
-    flooding = _is_flood(turn, latest)
+    turn = Turn(connection, incoming, intent, known or LookedUp(), terms, now, questions)
     reply: Reply | None = None
-    if incoming.silent is not None:
-        outcome = incoming.silent
-    elif flooding and intent.kind not in CANCELLING:
-        outcome = "flood"
-    else:
+    outcome = unanswered
+    if not unanswered:
         reply = _ACTS[intent.kind](turn)
         outcome = "silent" if reply is None else reply.name
     claim = None if reply is None else _put(turn, reply, claimant)
@@ -190,13 +190,13 @@ def _questions(
 
 
 def _to_look_up(
-    intent: Intent, known: LookedUp, questions: Sequence[consent.Question]
+    intent: Intent, known: LookedUp | None, questions: Sequence[consent.Question]
 ) -> ToLookUp | None:
-    """Return what a bare Y confirms, unless it is looked up already."""
+    """Return what a bare Y confirms, or what the text names, unless it is looked up already."""
     if intent.kind != "confirm" or intent.codes or len(questions) != 1:
-        return None
+        return ToLookUp() if known is None else None
     code = questions[0].tone_code
-    return None if known.code == code else ToLookUp(code)
+    return None if known is not None and known.code == code else ToLookUp(code)
 
 
 def _mo_row(incoming: Incoming, intent: Intent) -> dict[str, object]:
@@ -215,9 +215,9 @@ def _mo_row(incoming: Incoming, intent: Intent) -> dict[str, object]:
     }
 
 
-def _is_flood(turn: Turn, latest: Sequence[_Earlier]) -> bool:
+def _is_flood(incoming: Incoming, latest: Sequence[_Earlier]) -> bool:
     """Say whether he has sent more than `MOST_IN_A_MINUTE`, this one included."""
-    since = turn.incoming.received_at - timedelta(minutes=1)
+    since = incoming.received_at - timedelta(minutes=1)
     return sum(one.received_at > since for one in latest) >= MOST_IN_A_MINUTE
 
 

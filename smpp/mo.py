@@ -18,7 +18,7 @@ from ordering.claims import Claim
 from ordering.provisioning import NoQuote, Operator, Quote
 from ordering.texts import Texts
 from smpp import answers, grammar, parts
-from smpp.answers import Answered, TermsUnknown, ToLookUp
+from smpp.answers import MOST_IN_A_MINUTE, Answered, TermsUnknown, ToLookUp
 from smpp.commands import Status
 from smpp.grammar import CANCELLING, Intent
 from smpp.messages import MoMessage, Response
@@ -36,6 +36,8 @@ _WANTS_QUOTE = ("ask", "confirm", "function")
 _SURE_WITHOUT_ALL_PARTS = CANCELLING | {"help"}
 """What a message means whose other part never came: that part may have said no to all else."""
 _LONGEST_MESSAGE_ID = 64
+MOST_UNASKED = MOST_IN_A_MINUTE // 2
+"""Messages of a number and a minute that are looked up before the store is asked about a flood."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,22 @@ class Sender(Protocol):
 
     def send_reserved(self, claimant: str, claim: Claim | None) -> None:
         """Send what was claimed for the place, or give the place back."""
+
+
+@dataclass(slots=True)
+class Lately:
+    """How many messages a number sent in this minute, at this host."""
+
+    minute: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def count(self, msisdn: str, now: datetime) -> int:
+        """Return which message of this minute a new one is."""
+        minute = int(now.timestamp() // 60)
+        if minute != self.minute:
+            self.minute, self.counts = minute, {}
+        self.counts[msisdn] = self.counts.get(msisdn, 0) + 1
+        return self.counts[msisdn]
 
 
 class NoSender:
@@ -84,6 +102,8 @@ class MoService:
     _terms: Terms = field(init=False, repr=False)
     # The latest of each number that the store does not know to be responded to.
     _latest: dict[str, _Stored] = field(init=False, repr=False, default_factory=dict)
+
+    _lately: Lately = field(init=False, repr=False, default_factory=Lately)
 
     def __post_init__(self) -> None:
         """Put together what the store is told once."""
@@ -167,7 +187,7 @@ class MoService:
             return "no_mobile"
         signature = self.texts.signature
         # What we wrote comes back: a machine forwards it, and would forward the answer too.
-        return "echo" if signature and whole.text.lstrip().startswith(signature) else None
+        return "echo" if signature and signature in whole.text else None
 
     def _short_code(self, destination: str) -> str:
         """Return our short code as we write it, whatever prefix the SMSC gave it."""
@@ -195,7 +215,7 @@ class MoService:
         return answered
 
     async def _stored(self, incoming: Incoming, intent: Intent) -> Answered:
-        known = LookedUp() if incoming.silent else await self._look_up(incoming.msisdn, intent)
+        known = await self._known(incoming, intent)
         claimant, claim = self.sender.reserve(), None
         try:
             while True:
@@ -205,18 +225,28 @@ class MoService:
                     return answered
                 if isinstance(answered, TermsUnknown):
                     await self.database.run(answers.learn, self._terms)
-                else:
+                elif answered.code:
                     known = await self._look_up_code(incoming.msisdn, intent, answered.code)
+                else:
+                    known = await self._look_up(incoming.msisdn, intent)
         finally:
             self.sender.send_reserved(claimant, claim)
 
     def _tried(
-        self, incoming: Incoming, intent: Intent, known: LookedUp, claimant: str
+        self, incoming: Incoming, intent: Intent, known: LookedUp | None, claimant: str
     ) -> Deferred[Answered | TermsUnknown | ToLookUp]:
         earlier = self._latest.get(incoming.msisdn)
         left = earlier.mo_id if earlier is not None and earlier.response.left else None
         values = (incoming, intent, known, self._terms.key, left, claimant, self.now())
         return self.database.run(answers.answer, *values)
+
+    async def _known(self, incoming: Incoming, intent: Intent) -> LookedUp | None:
+        """Return what an answer may need; None: perhaps there is to be none, the store knows."""
+        if incoming.silent:
+            return LookedUp()
+        if self._lately.count(incoming.msisdn, self.now()) > MOST_UNASKED:
+            return None
+        return await self._look_up(incoming.msisdn, intent)
 
     async def _look_up(self, msisdn: str, intent: Intent) -> LookedUp:
         snapshot = self.snapshot()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -17,10 +17,11 @@ from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
 from catalog.values import mask
-from ordering import claims, receipts
+from ordering import claims, contact, receipts
 from ordering.claims import Claim
 from ordering.contact import ContactPolicy
 from ordering.outcomes import Outcome, Part, settle, settle_all
+from smpp.bind import at_most
 from smpp.commands import Status
 from smpp.messages import LateResponse, MtMessage, PartResult, SubmitResult
 from smpp.receipt import Receipt
@@ -35,6 +36,8 @@ MOST_A_CLAIM = 100
 """A claim looks at twice as many at most; so answers that piled up are soon no longer behind."""
 RENEWED_AFTER = claims.LEASE / 3
 """Claims still under way are renewed then: an SMSC may take longer than a lease to answer."""
+OFFER_HELD = timedelta(seconds=5)
+"""An offer that has not left so long after it was claimed needs anew what allowed it then."""
 ON_LOST: OnLost = MappingProxyType({"answer": "resend", "order": "resend", "offer": "drop"})
 """What becomes of a message without a response, unless its SMSC's settings say otherwise."""
 
@@ -57,6 +60,7 @@ class _UnderWay:
     """A message that is to be submitted, or was; `late` parts of earlier attempts came since."""
 
     claim: Claim
+    claimed_at: datetime
     leased_at: datetime
     late: dict[int, PartResult] = field(default_factory=dict)
 
@@ -85,8 +89,12 @@ class MtService(Service):
         now: Callable[[], datetime],
         new_id: Callable[[], str],
         on_lost: Mapping[str, OnLost] = MappingProxyType({}),
+        drain_s: float = 60.0,
     ) -> None:
-        """`on_lost` is by the SMSC's name; one that is not there has `ON_LOST`."""
+        """`on_lost` is by the SMSC's name; one that is not there has `ON_LOST`.
+
+        `drain_s` is how long the end waits for what is under way.
+        """
         self._database = database
         self._policy = policy
         self._host = host
@@ -94,6 +102,7 @@ class MtService(Service):
         self._now = now
         self._new_id = new_id
         self._on_lost = on_lost
+        self._drain_s = drain_s
         self._binds: Binds | None = None
         self._wanted = True  # the outbox may hold something to claim
         self._behind = True  # it may hold answers that were not claimed as they were put in
@@ -106,7 +115,7 @@ class MtService(Service):
         self._under_way: dict[str, _UnderWay] = {}
         self._poll = LoopingCall(self._look)
         self._poll.clock = reactor
-        self._unsubscribe: Callable[[], None] = _nothing
+        self._unsubscribe: tuple[Callable[[], None], ...] = ()
         self._idle: list[Deferred[None]] = []
 
     def send_through(self, binds: Binds) -> None:
@@ -116,19 +125,31 @@ class MtService(Service):
     def startService(self) -> None:
         """Begin to drain, woken by the store, by the binds and every second."""
         super().startService()
-        self._unsubscribe = self._database.on_change("outbox", self.wake)
+        self._unsubscribe = (
+            self._database.on_change("outbox", self.wake),
+            self._database.on_change(contact.OFFERS_STOPPED, self._ask_again_for_offers),
+        )
         self._poll.start(POLL_S).addErrback(_failed)
 
     def stopService(self) -> Deferred[None]:
-        """Claim nothing more; fire when what is under way has been recorded."""
+        """Claim nothing more; fire when what is under way has been recorded, or after `drain_s`.
+
+        What has no answer by then is left to its lease: its class decides what becomes of it.
+        """
         super().stopService()
-        self._unsubscribe()
+        for unsubscribe in self._unsubscribe:
+            unsubscribe()
         if self._poll.running:
             self._poll.stop()
+        return Deferred.fromCoroutine(self._end())
+
+    async def _end(self) -> None:
         stopped: Deferred[None] = Deferred()
         self._idle.append(stopped)
         self._go_on_or_end()
-        return stopped
+        await at_most(self._reactor, self._drain_s, stopped)
+        if self._under_way:
+            log.warning("mt_left_under_way", mt_ids=sorted(self._under_way))
 
     def _go_on_or_end(self) -> None:
         if self.running:
@@ -141,10 +162,26 @@ class MtService(Service):
     def _give_back_ready(self) -> None:
         """Let others send what was claimed and is not submitted."""
         while self._ready:
-            claim, now = self._ready.popleft().claim, self._now()
-            mt_id, by, tried = claim.message.mt_id, claim.claimant, claim.attempts
-            back = Outcome(mt_id, by, "later", now, again_at=now, attempts=tried)
-            self._done.append(_Done(back, claim))
+            self._give_back(self._ready.popleft().claim)
+
+    def _give_back(self, claim: Claim) -> None:
+        now, mt_id = self._now(), claim.message.mt_id
+        by, tried = claim.claimant, claim.attempts
+        back = Outcome(mt_id, by, "later", now, again_at=now, attempts=tried)
+        self._done.append(_Done(back, claim))
+
+    def _ask_again_for_offers(self, older_than: timedelta = timedelta(0)) -> None:
+        """Give back the offers that have not left: who claims them asks anew whether they may."""
+        since = self._now() - older_than
+        kept: deque[_UnderWay] = deque()
+        for one in self._ready:
+            if one.claim.message.message_class == "offer" and one.claimed_at <= since:
+                self._give_back(one.claim)
+                self._wanted = True
+            else:
+                kept.append(one)
+        self._ready = kept
+        self._go_on()
 
     def health(self) -> tuple[bool, str]:
         """Whether it runs, and how much is under way."""
@@ -203,6 +240,7 @@ class MtService(Service):
         return f"{self._host[:31]}/{self._new_id()}"
 
     def _look(self) -> None:
+        self._ask_again_for_offers(OFFER_HELD)
         old = self._now() - RENEWED_AFTER
         claimed = (*self._ready, *self._under_way.values())
         held = [one for one in claimed if one.leased_at <= old]
@@ -286,7 +324,7 @@ class MtService(Service):
     def _hold(self, claim: Claim) -> None:
         again, now = self._under_way.get(claim.message.mt_id), self._now()
         if again is None:
-            self._ready.append(_UnderWay(claim, now))
+            self._ready.append(_UnderWay(claim, now, now))
         else:  # the store was away for longer than its lease
             again.claim, again.leased_at = claim, now
 
@@ -298,6 +336,11 @@ class MtService(Service):
     def _submit(self, binds: Binds, under_way: _UnderWay) -> None:
         claim, now = under_way.claim, self._now()
         message = claim.message
+        if message.message_class == "offer" and now - under_way.claimed_at >= OFFER_HELD:
+            self._give_back(claim)
+            self._wanted = True
+            self._go_on()
+            return
         if message.expires_at <= now:
             expired = Outcome(message.mt_id, claim.claimant, "dropped", now, reason="expired")
             self._record(_Done(expired, claim))
@@ -410,7 +453,3 @@ def _tell(done: _Done) -> None:
 
 def _failed(failure: Failure) -> None:
     log.error("outbox_not_drained", error=failure.getErrorMessage())
-
-
-def _nothing() -> None:
-    """Stand for an unsubscription before there is a subscription."""

@@ -1,7 +1,8 @@
 """Who else changed something: announcements after a commit, NOTIFY, or SQLite's data_version.
 
-A topic is a word: `outbox`, `orders`, `order:ID`, `catalogue`, `callbacks`. Who hears one reads
-again what the topic is about. `external`: another program wrote something; it stands for all.
+A topic is a word: `outbox`, `offers_stopped`, `orders`, `order:ID`, `catalogue`, `callbacks`. Who
+hears one reads again what the topic is about. `external`: another program wrote something; it
+stands for all.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import structlog
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
@@ -137,6 +137,8 @@ class App:
             if part.service.running:
                 try:
                     await maybeDeferred(part.service.stopService)
+                except CancelledError:
+                    log.warning("not_waited_for", service=part.name)  # a second signal
                 except Exception:  # the edge of the process: whatever it is, go on ending
                     log.exception("not_stopped", service=part.name)
 
@@ -281,6 +283,7 @@ def _sms(base: _Base) -> list[Part]:
         now,
         new_id,
         {one.name: on_lost(one) for one in smscs},
+        settings.agi.drain_s,
     )
     mo = MoService(
         base.database,
@@ -302,7 +305,6 @@ def _sms(base: _Base) -> list[Part]:
             mt.receipt,
             mt.room,
             mt.late,
-            zone=zone(settings),
             clock=now,
         )
         for smsc in smscs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ import click
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
+from catalog.drafts import instant as as_written
 from catalog.values import NotAMobile, parse_msisdn
 from config.load import BadSettings, load_settings
 from config.settings import Settings
@@ -108,13 +109,25 @@ def number(text: str) -> str:
 
 
 def instant(text: str | None, timezone: ZoneInfo, default: datetime) -> datetime:
-    """Return a time given on the command line; without an offset it is local."""
+    """Return a time given on the command line, as branches' files or ISO 8601 have it.
+
+    Without an offset it is local.
+    """
     if text is None:
         return default
     try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
+        at = _read(text, timezone)
+        for zone in (UTC, timezone):
+            at.astimezone(zone)  # the last hours of all years have no time elsewhere
+    except (ValueError, OverflowError):
         raise Refused(f"{text!r} is not a time such as 2026-11-23T08:00") from None
+    return at
+
+
+def _read(text: str, timezone: ZoneInfo) -> datetime:
+    with suppress(ValueError):
+        return as_written(text, timezone)
+    at = datetime.fromisoformat(text)
     return at if at.tzinfo else at.replace(tzinfo=timezone)
 
 

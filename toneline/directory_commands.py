@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ from typing import Any
 import click
 
 from catalog import editions as store
-from catalog.branches import BRANCHES, PROVINCE, read_branches
+from catalog.branches import BRANCHES, PROVINCE, BranchTable
 from catalog.directories import Edition
 from catalog.editions import NotWithdrawn, Published
+from catalog.lifecycle import PUBLISHED, RETIRED
 from catalog.snapshot import Snapshot, read_contents
+from catalog.tones import Tone
 from config.settings import Settings, zone
 from toneline.catalogue_commands import tone_line
 from toneline.command import (
@@ -28,9 +31,25 @@ from toneline.command import (
     settings_of,
 )
 from toneline.directory_folder import NoFolder, check_all, files_of, publish_all
-from toneline.folders import Folders
+
+NO_NUMBERS = BranchTable({}, {}, 0)
+"""A list is asked for by its owner here, not by a number."""
+LONGEST_REASON = 200
 
 branch_argument = click.argument("branch", type=click.Choice([PROVINCE, *BRANCHES]))
+
+
+def _short(_context: click.Context, _option: click.Parameter, reason: str) -> str:
+    if len(reason) > LONGEST_REASON:
+        raise click.BadParameter(
+            f"{len(reason)} characters are too many; the history keeps {LONGEST_REASON}"
+        )
+    return reason
+
+
+reason_option = click.option(
+    "--reason", default="", callback=_short, help="Why; it stands in the history."
+)
 author_option = click.option("--author", help="Who publishes (default: your name on this system).")
 
 
@@ -81,7 +100,7 @@ def check(files: tuple[Path, ...], config: Path | None, as_json: bool) -> None:
 
 
 @directories.command("publish")
-@click.option("--reason", default="", help="Why; it stands in the history.")
+@reason_option
 @author_option
 @config_option
 @json_option
@@ -131,11 +150,11 @@ def show_directory(branch: str, at: str | None, config: Path | None, as_json: bo
     """
     settings = settings_of(config)
     moment = instant(at, zone(settings), now())
-    folders = Folders.of(settings)
     with reading(settings) as database:
         contents = database.run_now(read_contents)
-    branches = read_branches(folders.branches.read_text("utf-8"), str(folders.branches))
-    directory = Snapshot(contents, branches, zone(settings)).directory(branch, moment)
+    tones = tuple(_as_of(moment, tone) for tone in contents.tones)
+    snapshot = Snapshot(replace(contents, tones=tones), NO_NUMBERS, zone(settings))
+    directory = snapshot.directory(branch, moment)
     edition = next(
         (one for one in contents.editions if one.edition_id == directory.edition_id), None
     )
@@ -158,6 +177,13 @@ def show_directory(branch: str, at: str | None, config: Path | None, as_json: bo
             ],
         }
     )
+
+
+def _as_of(at: datetime, tone: Tone) -> Tone:
+    """Return a tone as it was before it was taken out of the catalogue."""
+    if tone.state == RETIRED and tone.retired_at is not None and at < tone.retired_at:
+        return replace(tone, state=PUBLISHED)
+    return tone
 
 
 @directories.command("history")
@@ -191,7 +217,7 @@ def show_history(branch: str, config: Path | None, as_json: bool) -> None:
 @directories.command("rollback")
 @branch_argument
 @click.argument("edition", type=int)
-@click.option("--reason", default="", help="Why; it stands in the history.")
+@reason_option
 @author_option
 @config_option
 @json_option
@@ -221,7 +247,7 @@ def rollback(
 @directories.command("withdraw")
 @branch_argument
 @click.argument("edition", type=int)
-@click.option("--reason", default="", help="Why; it stands in the history.")
+@reason_option
 @author_option
 @config_option
 @json_option

@@ -8,7 +8,7 @@ import click
 
 from catalog.tones import Tone, all_tones
 from config.settings import Settings
-from ivr import phone
+from ivr import phone, telling
 from toneline.addresses import client_address
 from toneline.command import Refused, emit, reading
 from toneline.folders import Folders
@@ -31,12 +31,12 @@ def call(
     try:
         host, port = client_address(settings.agi.listen)
         book = read_prompts(folders)
-        text = phone.text_of(book, _tones(settings), folders.asterisk_sounds)
+        text = telling.text_of(book, _tones(settings), folders.asterisk_sounds)
         if as_json:
             events = phone.call(host, port, dialled, caller, fingers, text, at=at)
-            emit(phone.as_json(dialled, caller, events))
+            emit(telling.as_json(dialled, caller, events))
         else:
-            tell = phone.Teller(_say).tell
+            tell = telling.Teller(_say).tell
             phone.call(host, port, dialled, caller, fingers, text, tell, at)
     except (*LANGUAGE_FAULTS, phone.PhoneError, ValueError) as error:
         raise Refused(str(error)) from error

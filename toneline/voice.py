@@ -16,6 +16,7 @@ from ivr.fingerprints import Fingerprints
 from ivr.line import Line, refuse_call, take_call
 from ivr.prompts import PromptBook
 from ivr.service import Endpoint, VoiceService
+from ivr.sound_lengths import SoundLengths
 from ordering.provisioning import LocalOperator
 from ordering.texts import Texts
 from store.client import StoreClient
@@ -78,6 +79,7 @@ def voice_service(
         new_id=new_id,
         reactor=reactor,
         fingerprint=Fingerprints(folders.sounds, reactor.seconds).of,
+        length_ms=SoundLengths(folders.sounds).of,
         log=log,
         staff=plan.staff,
     )

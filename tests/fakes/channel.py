@@ -130,9 +130,6 @@ class FakeChannel:
     async def set_variable(self, name: str, value: str) -> None:
         self.variables[name] = value
 
-    async def get_variable(self, name: str) -> str | None:
-        return self.variables.get(name)
-
     async def execute(self, application: str, *arguments: str) -> int:
         self._begin(f"execute {application}")
         self.executed.append((application, *arguments))

@@ -52,6 +52,8 @@ def a_clock() -> Any:
 class House:
     """The service with its database, a bind and a clock to turn."""
 
+    DRAIN_S = 7.0
+
     def __init__(
         self, database: LocalDatabase, room: int = 10, store: Any = None, **on_lost: Any
     ) -> None:
@@ -67,6 +69,7 @@ class House:
             self.now,
             lambda: next(self.ids),
             on_lost,
+            self.DRAIN_S,
         )
         self.service.send_through(self.bind)
 

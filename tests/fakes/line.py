@@ -133,6 +133,7 @@ class LineFixture:
             clock=self.now,
             new_id=lambda: f"{next(ids):032x}",
             reactor=self.clock,
+            length_ms=lambda _sound: None,
             fingerprint=lambda sound: f"sha256 of {sound}",
             log=self.log,
         )

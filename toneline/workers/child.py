@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import AdoptedStreamServerEndpoint
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.stdio import StandardIO
@@ -48,7 +48,6 @@ class Worker:
         self._reactor = reactor
         self._tell = tell
         self._leave = leave
-        self._beginning: Deferred[None] | None = None
         self._services: list[Service] = []  # in the order in which they start
         self._voice: VoiceService | None = None
 
@@ -56,7 +55,7 @@ class Worker:
         """Do what a word of the parent's says."""
         match word:
             case Begin():
-                self._beginning = Deferred.fromCoroutine(self._begin(word))
+                Deferred.fromCoroutine(self._begin(word))
             case Drain(deadline_s):
                 Deferred.fromCoroutine(self._drain(deadline_s))
             case End():
@@ -64,7 +63,8 @@ class Worker:
 
     def orphaned(self) -> None:
         """End at once: without a parent, and its store, nothing can be done for a call."""
-        log.error("parent_gone", calls=0 if self._voice is None else self._voice.calls_live)
+        if self._voice is not None:  # before that there is no log
+            log.error("parent_gone", calls_lost=self._voice.calls_live)
         self._leave(1)
 
     async def _begin(self, begin: Begin) -> None:
@@ -76,14 +76,11 @@ class Worker:
         )
         try:
             await self._take_calls(begin)
-        except CancelledError:
-            return
         except Exception as error:  # the edge of the process: whatever it is, say it and end
             log.exception("worker_cannot_start")
             sys.stderr.write(f"{error}\n")
             self._leave(1)
         else:
-            collect_seldom()
             self._tell(Begun())
 
     async def _take_calls(self, begin: Begin) -> None:
@@ -113,6 +110,7 @@ class Worker:
         database.startService()
         await database.run(version)  # before the first caller needs the store
         catalogue.startService()
+        collect_seldom()
         self._voice.startService()
         await self._voice.bound()
 
@@ -120,8 +118,6 @@ class Worker:
         self._tell(Drained(0 if self._voice is None else await self._voice.drain(deadline_s)))
 
     async def _end(self) -> None:
-        if self._beginning is not None:
-            self._beginning.cancel()
         for service in reversed(self._services):
             if service.running:
                 try:
@@ -183,5 +179,6 @@ def run() -> None:
 
 def _leave(status: int) -> None:
     # At once: calls that were left would raise whatever is in their way out of the interpreter.
-    sys.stderr.flush()
+    with suppress(OSError):
+        sys.stderr.flush()
     os._exit(status)

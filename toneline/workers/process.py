@@ -59,8 +59,11 @@ class WorkerProcess(ProcessProtocol):
         return draining
 
     def end(self) -> None:
-        """Tell it to stop at once."""
-        self.say(End())
+        """Stop it: one that takes no calls yet has nothing to finish."""
+        if self.is_ready:
+            self.say(End())
+        else:
+            self.kill()
 
     def kill(self) -> None:
         """Stop it, whatever it does."""

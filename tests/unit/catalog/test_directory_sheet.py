@@ -12,8 +12,8 @@ from openpyxl import Workbook, load_workbook
 
 from catalog.directory_file import read_file
 from catalog.directory_sheet import LONGEST_UNPACKED, read_csv, read_workbook
-from catalog.drafts import AUTO, Checked, Knowledge, check
-from catalog.written import LONGEST_FILE
+from catalog.drafts import Checked, Knowledge, check
+from catalog.written import AUTO, LONGEST_FILE
 from tests.fakes.catalogue import CODES, SHANGHAI, some_tones
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)

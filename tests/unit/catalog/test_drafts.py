@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.directory_file import read_file
-from catalog.drafts import AUTO, Checked, Knowledge, check, instant, same_owner_twice
+from catalog.drafts import Checked, Knowledge, check, instant, same_owner_twice
+from catalog.written import AUTO
 from tests.fakes.catalogue import CODES, SHANGHAI, a_tone, some_tones
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
@@ -61,7 +62,10 @@ def test_a_wrong_song_is_named_with_line_and_column() -> None:
         ("branch: yangzhou", "branch: mars", "y.yaml:2:9: there is no branch 'mars'"),
         ("branch: yangzhou\n", "", "y.yaml:2:1: the file begins with"),
         ("branch: yangzhou\n", "branch: yangzhou\nprovince: jiangsu\n", "not both"),
-        ("branch:", "province:", "there is no province 'yangzhou'"),
+        ("branch:", "province:", "there is no province 'yangzhou'; write `branch: yangzhou`"),
+        ("branch: yangzhou", "branch: jiangsu",
+         "y.yaml:2:9: there is no branch 'jiangsu'; write `province: jiangsu`"),
+        ("1010, 1029", "1010,,1029", "y.yaml:6:24: something is missing here: between two commas"),
         ("1041", "1032", "y.yaml:6:37: tone 1032 stands here twice"),
         ("[1108]", "[1007]", "y.yaml:7:15: tone 1007 stands here twice"),
         ("1041", "2005", "tone 2005 was taken out of the catalogue"),

@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.drafts import AUTO, Draft
+from catalog.drafts import Draft
 from catalog.filling import EMPTY, Song, fill
+from catalog.written import AUTO
 from tests.fakes.catalogue import CODES
 
 BEGINS = datetime(2026, 11, 22, 16, tzinfo=UTC)

@@ -409,6 +409,28 @@ def test_a_weeks_filling_is_told_against_the_week_before_it_not_the_holiday(
     assert (newest.proof.origin, newest.before, newest.changes) == ("chart", week.edition_id, ())
 
 
+def test_a_holidays_open_slots_are_filled_anew_in_the_week_before_it_begins(
+    database: LocalDatabase,
+) -> None:
+    week = edition(FIRST, "2026-01-05")
+    holiday = "    to: 2027-02-13\n    kind: holiday\n"
+    publish(database, file(week, edition("1029, auto", "2027-02-05", holiday)))
+    assert heard(database, ITS_NOON)[:2] == ["1029", "1007"]
+    database.run_now(retire_tone, "1007", FRIDAY)
+    before, friday = date(2027, 1, 25), datetime(2027, 1, 29, 12, tzinfo=UTC)
+    assert database.run_now(prepare_week, before, friday - 168 * HOUR, ZONE) == 0
+    for stored in (1, 0):
+        assert database.run_now(prepare_week, date(2027, 2, 1), friday, ZONE) == stored
+    newest = database.run_now(history, "yangzhou")[0]
+    assert newest.edition.songs[:2] == ("1029", "1010")
+    assert newest.edition.valid_to == datetime(2027, 2, 12, 16, tzinfo=UTC)
+    assert heard(database, ITS_NOON)[:2] == ["1029", "1010"]
+    assert database.run_now(prepare_week, date(2027, 2, 8), ITS_NOON, ZONE) == 0
+    moved = edition("1029, auto", "2027-02-06", holiday)
+    assert publish(database, file(week, moved), friday + HOUR).withdrawn
+    assert heard(database, ITS_NOON) == heard(database, ITS_NOON - 48 * HOUR)
+
+
 def test_a_full_edition_is_not_prepared(database: LocalDatabase) -> None:
     publish(database, file(edition(FIRST, "2026-11-16")))
     assert database.run_now(prepare_week, date(2026, 11, 23), FRIDAY, ZONE) == 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from store.database import StoreError
+from store.database import StoreError, StoreUnavailable
 from tests.fakes.catalogue import a_tone
 from tests.fakes.channel import HANG_UP, IN_SILENCE
 from tests.fakes.line import PROVINCE_SONGS, LineFixture
@@ -66,6 +66,14 @@ def test_a_code_that_could_not_be_stored_is_not_said_to_be_sent(line: LineFixtur
     line.database.failures["put"] = [StoreError("the disk is full")]
     channel = line.call(dialled=DIRECT, keys=keys)
     assert "code_not_sent" in channel.said
+
+
+def test_a_code_that_the_store_cannot_take_just_now_is_sent_when_it_can(line: LineFixture) -> None:
+    line.database.failures["put"] = [StoreUnavailable("locked")] * 5
+    keys = [(f"during {TONE}", "3", 6000), ("during code_sent", HANG_UP)]
+    line.call(dialled=DIRECT, keys=keys)
+    line.clock.pump([5.0] * 6)
+    assert "code_by_sms" in [message["purpose"] for message in line.messages()]
 
 
 def test_9_in_a_tone_is_again(line: LineFixture) -> None:

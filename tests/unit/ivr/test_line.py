@@ -348,6 +348,37 @@ def test_early_media_answers_after_its_longest_time() -> None:
     assert answered["choices"] is True
 
 
+def with_lengths(line: LineFixture, tone_ms: int) -> dict[str, int]:
+    """Let the line know how long its sounds are, the tone 1029 among them; return that."""
+    line.use(length_ms=lambda sound: tone_ms if sound.endswith(TONE) else 1000)
+    return {TONE: tone_ms}
+
+
+def test_a_sound_that_would_be_early_media_for_too_long_is_played_answered() -> None:
+    line = LineFixture(answer="early_media", early_media_max_s=40)
+    channel = line.call(
+        dialled=DIRECT, keys=[(IN_SILENCE, HANG_UP)], lengths_ms=with_lengths(line, 48_000)
+    )
+    answered = {p.sound.rpartition("/")[2]: p.answered for p in channel.played}
+    assert (answered["d9_end"], answered["1029-a"]) == (False, True)
+
+
+def test_a_sound_that_ends_in_time_is_early_media_to_its_end() -> None:
+    line = LineFixture(answer="early_media", early_media_max_s=60)
+    channel = line.call(
+        dialled=DIRECT, keys=[("during 1029-a", HANG_UP, 47_000)],
+        lengths_ms=with_lengths(line, 48_000),
+    )  # fmt: skip
+    assert channel.answered_at is None
+
+
+def test_a_silence_in_early_media_ends_with_the_answer() -> None:
+    line = LineFixture(answer="early_media", early_media_max_s=14)
+    line.snapshot = LineFixture((a_tone("1029"),)).snapshot
+    channel = line.call(dialled="12530019", lengths_ms=with_lengths(line, 48_000))
+    assert channel.answered_at == pytest.approx(14)  # after the menu, which ended at 13.3
+
+
 def test_early_media_answers_before_its_goodbye() -> None:
     line = LineFixture(answer="early_media", early_media_max_s=120)
     line.snapshot = LineFixture((a_tone("1029"),)).snapshot

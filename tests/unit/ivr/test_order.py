@@ -171,6 +171,45 @@ def test_0_in_an_order_helps_and_says_the_sentence_again(line: LineFixture) -> N
     assert "ordered" in said
 
 
+def test_star_during_the_help_gives_the_order_up(line: LineFixture) -> None:
+    keys = [(f"during {TONE}", "1", 6000), ("during offer_confirm", "0"),
+            ("during help_order", "*"), (IN_SILENCE, "1"), (IN_SILENCE, HANG_UP)]  # fmt: skip
+    said = line.call(dialled=DIRECT, keys=keys).said
+    assert part_after(said, "help_order")[0] == "order_given_up"
+    assert line.orders() == []
+
+
+def test_1_during_the_help_confirms_what_was_offered_whole(line: LineFixture) -> None:
+    keys = [(f"during {TONE}", "1", 6000), (IN_SILENCE, "0"), ("during help_order", "1"),
+            (IN_SILENCE, HANG_UP)]  # fmt: skip
+    said = line.call(dialled=DIRECT, keys=keys).said
+    assert part_after(said, "help_order")[:2] == ["ordering_wait", "ordered"]
+
+
+def test_1_during_a_help_before_the_price_orders_nothing(line: LineFixture) -> None:
+    keys = [(f"during {TONE}", "1", 6000), ("during offer_title", "0"), ("during help_order", "1"),
+            ("during offer_title", "*"), (IN_SILENCE, HANG_UP)]  # fmt: skip
+    assert "order_given_up" in line.call(dialled=DIRECT, keys=keys).said
+    assert line.orders() == []
+
+
+def test_0_during_the_help_says_it_again(line: LineFixture) -> None:
+    keys = [(f"during {TONE}", "1", 6000), (IN_SILENCE, "0"), ("during help_order", "0", 500),
+            (IN_SILENCE, HANG_UP)]  # fmt: skip
+    said = line.call(dialled=DIRECT, keys=keys).said
+    assert part_after(said, "help_order")[:2] == ["help_order", "offer_title"]
+
+
+def test_a_key_pressed_while_the_order_is_on_its_way_acts_after_the_sentence_about_it(
+    line: LineFixture,
+) -> None:
+    keys = [*ORDER[:2], ("during ordering_wait", "2"), (IN_SILENCE, HANG_UP)]
+    channel = line.call(dialled=DIRECT, keys=keys)
+    assert "ordered" in channel.said
+    assert tones_played(channel)[1:] != ["1029"]
+    assert len(tones_played(channel)) == 2
+
+
 def test_ordering_the_same_tone_again_in_the_call_says_what_became_of_it(
     line: LineFixture,
 ) -> None:
@@ -280,6 +319,14 @@ def test_without_a_quote_in_time_there_is_no_order_and_the_line_says_so(line: Li
     said = part_after(line.call(dialled=DIRECT, keys=keys).said, "1029-a")
     assert said[:2] == ["ordering_wait", "quote_missing"]
     assert line.orders() == []
+
+
+def test_star_while_the_quote_is_waited_for_gives_the_order_up(line: LineFixture) -> None:
+    line.database.delays_s = {"local_quote": 3.0}
+    keys = [(f"during {TONE}", "1", 500), ("during ordering_wait", "*"), (IN_SILENCE, HANG_UP)]
+    said = line.call(dialled=DIRECT, keys=keys).said
+    assert part_after(said, "ordering_wait")[0] == "order_given_up"
+    assert "offer_title" not in said
 
 
 def test_the_quote_is_asked_for_when_the_tone_begins(line: LineFixture) -> None:

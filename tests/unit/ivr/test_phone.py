@@ -20,7 +20,7 @@ from twisted.internet.endpoints import TCP4ServerEndpoint
 
 from audio.formats import with_ending, write_sound
 from catalog.tones import Tone
-from ivr import phone
+from ivr import phone, telling
 from ivr.channel import Channel
 from ivr.line import refuse_call, take_call
 from ivr.phone import Event, Key, PhoneError, Script
@@ -84,7 +84,7 @@ class Server:
 
     def text(self) -> phone.Text:
         tones: list[Tone] = [a_tone("1029"), a_tone("1032", "曲")]
-        return phone.text_of(self.fixture.line.prompts, tones, self.sounds)
+        return telling.text_of(self.fixture.line.prompts, tones, self.sounds)
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def files(events: list[Event]) -> list[str]:
 
 def as_told(events: list[Event]) -> list[str]:
     told: list[str] = []
-    teller = phone.Teller(told.append)
+    teller = telling.Teller(told.append)
     for event in events:
         teller.tell(event)
     return told
@@ -214,7 +214,7 @@ def test_a_sound_that_goes_on_after_a_key_is_told_once() -> None:
 
 def test_the_json_has_what_outside_tests_rely_on(server: Server) -> None:
     events = server.call("12530019", "1!")
-    document = json.loads(json.dumps(phone.as_json("12530019", "13905250001", events)))
+    document = json.loads(json.dumps(telling.as_json("12530019", "13905250001", events)))
     assert (document["dialled"], document["from"]) == ("12530019", "13905250001")
     assert {"at", "kind", "file", "text", "digit"} <= document["events"][0].keys()
 

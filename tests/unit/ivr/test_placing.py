@@ -11,7 +11,7 @@ from store.database import StoreError, StoreUnavailable
 from tests.fakes.catalogue import a_tone
 from tests.fakes.channel import HANG_UP, IN_SILENCE, FakeChannel
 from tests.fakes.line import LineFixture, provision_all
-from tests.unit.ivr.calls import DIRECT, ORDER, own
+from tests.unit.ivr.calls import DIRECT, ORDER, own, part_after
 
 CONFIRMED = ORDER[:2]
 GONE = [*CONFIRMED, ("during ordering_wait", HANG_UP)]
@@ -65,6 +65,29 @@ def test_who_hung_up_before_he_heard_the_refusal_is_texted(
     assert answers(line) == [("refused_orders_per_day", "1029")]
 
 
+def test_who_hangs_up_in_mid_refusal_is_texted(line: LineFixture) -> None:
+    one_order_a_day(line)
+    late(line, keys=[*CONFIRMED, ("during refused_orders_per_day", HANG_UP)])
+    assert answers(line) == [("refused_orders_per_day", "1029")]
+
+
+def test_whose_call_is_ended_as_too_long_before_he_hears_the_refusal_is_texted(
+    line: LineFixture,
+) -> None:
+    one_order_a_day(line)
+    line.database.delays_s = {"place": 2.0}
+    channel = late(line, keys=CONFIRMED, too_long_at_s=29.8)
+    assert part_after(channel.said, "ordering_wait")[0] == "call_too_long"
+    assert answers(line) == [("refused_orders_per_day", "1029")]
+
+
+def test_whose_call_is_ended_as_too_long_has_his_order(line: LineFixture) -> None:
+    line.database.delays_s = {"place": 2.0}
+    late(line, keys=CONFIRMED, too_long_at_s=28.35)
+    assert len(line.orders()) == 1
+    assert answers(line) == []
+
+
 def test_an_error_after_the_sentence_is_texted(line: LineFixture) -> None:
     line.database.failures["place"] = [StoreUnavailable("locked"), StoreError("cannot be done")]
     late(line, keys=GONE)
@@ -83,6 +106,13 @@ def test_who_heard_that_it_failed_is_not_texted_as_well(line: LineFixture) -> No
     line.database.failures["place"] = [StoreUnavailable("locked")] * 100
     assert "order_failed" in late(line, keys=ORDER).said
     assert answers(line) == []
+
+
+def test_who_hangs_up_in_mid_apology_for_a_store_that_is_away_is_texted(line: LineFixture) -> None:
+    line.database.failures["place"] = [StoreUnavailable("locked")] * 100
+    line.database.failures["not_placed"] = [StoreUnavailable("locked")] * 3
+    late(line, keys=[*CONFIRMED, ("during order_failed", HANG_UP)])
+    assert answers(line) == [("order_failed", "1029")]
 
 
 def test_nobody_is_told_of_a_failure_when_the_order_is_there(line: LineFixture) -> None:

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Coroutine
+from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
 
 from twisted.internet.defer import Deferred
 
@@ -20,9 +24,11 @@ LATER = NOON + timedelta(minutes=31)
 class RecordingOperator:
     """The operator's side: keeps what it was asked for, and fails when told to."""
 
-    def __init__(self, failing: bool = False) -> None:
+    def __init__(self, failing: bool = False, failing_for: str = "") -> None:
         self.done: list[tuple[str, str]] = []
+        self.failed: list[str] = []
         self._failing = failing
+        self._failing_for = failing_for
 
     async def quote(self, msisdn: str, tone: object) -> object:
         raise NotImplementedError
@@ -34,7 +40,7 @@ class RecordingOperator:
         self._do("capture", order)
 
     def _do(self, what: str, order: Order) -> None:
-        if self._failing:
+        if self._failing or order.order_id == self._failing_for:
             raise ConnectionError("the operator's system is away")
         self.done.append((what, order.order_id))
 
@@ -42,11 +48,21 @@ class RecordingOperator:
 def fulfil(
     database: LocalDatabase, operator: RecordingOperator, at: datetime, undo_min: int = 30
 ) -> object:
-    results: list[object] = []
-    done = Deferred.fromCoroutine(
-        fulfil_due(database, operator, "host", undo_min, lambda: at)  # type: ignore[arg-type]  # quote is not used here
+    return result(
+        fulfil_due(
+            database,
+            operator,  # type: ignore[arg-type]  # quote is not used here
+            "host",
+            undo_min,
+            lambda: at,
+            lambda order, _failure: operator.failed.append(order.order_id),
+        )
     )
-    done.addBoth(results.append)
+
+
+def result(coroutine: Coroutine[Any, Any, object]) -> object:
+    results: list[object] = []
+    Deferred.fromCoroutine(coroutine).addBoth(results.append)
     return results[0]
 
 
@@ -67,6 +83,23 @@ def test_without_an_undo_time_an_order_is_charged_at_once(database: LocalDatabas
     assert database.run_now(orders.state_of, "a") == "captured"
 
 
+def test_what_was_begun_is_recorded_at_the_end_and_nothing_else_is_begun(
+    database: LocalDatabase,
+) -> None:
+    operator: Any = RecordingOperator()
+    for order_id, number in (("a", NUMBER), ("b", "8613905250009")):
+        request = replace(a_request(order_id), msisdn=number)
+        database.run_now(orders.place, request, None, LIMITS, NOON)
+    goes_on = iter([True, False])
+    none_fails: Any = None
+    taken = fulfil_due(
+        database, operator, "host", 0, lambda: NOON, none_fails, lambda: next(goes_on)
+    )
+    assert result(taken) == 2
+    assert database.run_now(orders.state_of, "a") == "provisioned"  # and not captured yet
+    assert operator.done == [("provision", "a"), ("provision", "b")]
+
+
 def test_what_was_undone_is_never_charged(database: LocalDatabase) -> None:
     operator = RecordingOperator()
     database.run_now(orders.place, a_request(), None, LIMITS, NOON)
@@ -84,6 +117,44 @@ def test_an_order_whose_operator_failed_is_tried_again_after_its_lease(
     working = RecordingOperator()
     assert fulfil(database, working, NOON) == 0
     assert fulfil(database, working, NOON + timedelta(minutes=2)) == 1
+
+
+def place_three(database: LocalDatabase) -> None:
+    for order_id, code in (("a", "1007"), ("b", "1010"), ("c", "1029")):
+        database.run_now(orders.place, a_request(order_id, code), None, LIMITS, NOON)
+
+
+def test_an_order_that_fails_does_not_hold_up_the_others(database: LocalDatabase) -> None:
+    place_three(database)
+    operator = RecordingOperator(failing_for="b")
+    assert fulfil(database, operator, NOON) == 3
+    assert operator.done == [("provision", "a"), ("provision", "c")]
+    states = [database.run_now(orders.state_of, order_id) for order_id in "abc"]
+    assert states == ["provisioned", "confirmed", "provisioned"]
+    assert operator.failed == ["b"]
+
+
+def test_an_order_that_cannot_be_charged_does_not_hold_up_the_others(
+    database: LocalDatabase,
+) -> None:
+    place_three(database)
+    fulfil(database, RecordingOperator(), NOON)
+    fulfil(database, RecordingOperator(failing_for="b"), LATER)
+    states = [database.run_now(orders.state_of, order_id) for order_id in "abc"]
+    assert states == ["captured", "provisioned", "captured"]
+
+
+def test_an_order_that_goes_on_failing_is_tried_ever_more_seldom(database: LocalDatabase) -> None:
+    database.run_now(orders.place, a_request(), None, LIMITS, NOON)
+    operator = RecordingOperator(failing=True)
+    tried = [
+        minute
+        for minute in range(600)
+        if fulfil(database, operator, NOON + timedelta(minutes=minute, seconds=minute))
+    ]
+    pauses = [later - earlier for earlier, later in pairwise(tried)]
+    assert pauses == sorted(pauses)
+    assert (pauses[0], pauses[-1]) == (1, 60)
 
 
 TIMETABLE = timetable(

@@ -132,6 +132,16 @@ def test_a_confirmation_orders_once_with_its_proof_and_its_notice(
     assert notice.expires_at - line.now == timedelta(hours=48)
 
 
+def test_a_notice_promises_no_undo_where_there_is_none(line: ShortCode) -> None:
+    line.with_(rules=replace(RULES, limits=replace(RULES.limits, undo_min=0)))
+    line.text("1029")
+    assert line.text("Y") == "已订购《茉莉花》2元。退订回TD1029"
+    assert line.answers()[-1].purpose == "order_notice"
+    line.wait(1)
+    assert line.text("0") == "订购后不能撤回。查我的彩铃回CX,退订回TD"
+    assert line.text("撤回1029") == "《茉莉花》订购后不能撤回。退订回TD1029"
+
+
 def test_the_second_confirmation_hears_that_it_is_being_ordered(line: ShortCode) -> None:
     line.order("1029")
     for words in ("Y", "Y1029", "1"):
@@ -365,7 +375,8 @@ def test_td_alone_means_the_song_not_the_function(line: ShortCode) -> None:
     line.text("KT")
     line.text("Y")
     line.order("1029")
-    assert "KT《彩铃功能》5元;1029《茉莉花》2元" in line.text("CX")
+    listed = "您有1首彩铃:1029《茉莉花》2元;KT《彩铃功能》5元;退订回TD加编码"
+    assert line.text("CX") == listed
     assert line.text("TD") == "已退订《茉莉花》,不再使用,不再收费"
     assert line.orders()["KT"] == "confirmed"
 

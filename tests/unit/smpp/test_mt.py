@@ -271,6 +271,22 @@ def test_stopping_waits_for_what_is_under_way_and_claims_nothing_more(house: Hou
     assert house.state("m2") == ("due", None)
 
 
+def test_stopping_waits_for_an_smsc_that_does_not_answer_no_longer_than_it_is_told(
+    house: House,
+) -> None:
+    house.service.startService()
+    house.put(a_message())
+    stopped: list[None] = []
+    house.service.stopService().addCallback(stopped.append)
+    house.timer.advance(house.DRAIN_S - 1)
+    assert stopped == []
+    house.timer.advance(1)
+    assert stopped == [None]
+    assert house.state() == ("claimed", None)  # until its lease ends
+    house.bind.answer(ACCEPTED)
+    assert house.state() == ("sent", None)
+
+
 def test_stopping_what_never_started_is_at_once(house: House) -> None:
     assert house.service.stopService().called
 

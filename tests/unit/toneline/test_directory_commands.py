@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from catalog.tones import put_tones
+from catalog.tones import put_tones, retire_tone
 from store.database import LocalDatabase
 from store.engine import engine_for
 from store.migrations import upgrade
@@ -27,11 +27,14 @@ class Shell:
         self.file.parent.mkdir()
         self._config = folder / "toneline.toml"
         self._config.write_text(f'[paths]\nvar = "{folder}"\ndirectories = "{self.file.parent}"\n')
-        url = f"sqlite:///{folder / 'toneline.db'}"
-        upgrade(url)
-        database = LocalDatabase(engine_for(url))
+        self._url = f"sqlite:///{folder / 'toneline.db'}"
+        upgrade(self._url)
+        database = self.database()
         database.run_now(put_tones, some_tones(), NOW)
         database.close()
+
+    def database(self) -> LocalDatabase:
+        return LocalDatabase(engine_for(self._url))
 
     def write(self, *codes: str) -> None:
         songs = ", ".join(codes)
@@ -202,3 +205,34 @@ def test_the_history_tells_of_reserve_and_times_beside_the_songs(shell: Shell) -
     }
     said = "instead of edition 2: the same songs; to: 2027-02-13 -> 2027-02-12; reserve: - -> 1119"
     assert said in shell.run("history", "yangzhou")
+
+
+@pytest.mark.parametrize("at", ["2026/11/23", "2026-11-23T4:00", "2026-11-23T04:00:00.5+08:00"])
+def test_a_time_is_given_to_a_command_as_to_a_file(shell: Shell, at: str) -> None:
+    shell.write(*CODES[:10])
+    shell.run("publish")
+    assert shell.json("show", "yangzhou", "--at", at)["branch"] == "yangzhou"
+
+
+@pytest.mark.parametrize(
+    "at",
+    ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59Z", "tomorrow"],
+)
+def test_what_is_no_time_here_or_elsewhere_is_refused(shell: Shell, at: str) -> None:
+    assert f"'{at}' is not a time" in shell.run("show", "yangzhou", "--at", at, status=1)
+
+
+def test_a_reason_that_the_history_would_cut_is_refused(shell: Shell) -> None:
+    for words in (("publish",), ("rollback", "yangzhou", "1"), ("withdraw", "yangzhou", "1")):
+        assert "201 characters are too many" in shell.run(*words, "--reason", "x" * 201, status=2)
+
+
+def test_a_time_before_a_tone_was_retired_has_it_still(shell: Shell) -> None:
+    shell.write(*CODES[:10])
+    shell.run("publish")
+    earlier = datetime.now(UTC).isoformat()
+    database = shell.database()
+    database.run_now(retire_tone, "1007", datetime.now(UTC))
+    database.close()
+    assert shell.json("show", "yangzhou")["songs"][0]["code"] != "1007"
+    assert shell.json("show", "yangzhou", "--at", earlier)["songs"][0]["code"] == "1007"

@@ -325,6 +325,16 @@ def test_stopping_closes_the_port_and_waits_for_every_worker(house: House) -> No
     assert house.machine.getDelayedCalls() == []
 
 
+def test_a_worker_that_takes_no_calls_yet_is_not_waited_for(house: House) -> None:
+    house.service.startService()
+    house.workers[0].says(Begun())
+    drained = result(house.service.drain(60))
+    assert house.workers[1].signals == ["KILL"]
+    house.workers[1].ends()
+    house.workers[0].says(Drained(1))
+    assert drained == [1]
+
+
 def test_a_worker_that_does_not_end_is_killed(house: House) -> None:
     house.begin()
     stopped = house.service.stopService()
