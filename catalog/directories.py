@@ -93,9 +93,29 @@ class Resolved:
 
 
 def current_edition(editions: Iterable[Edition], at: datetime) -> Edition | None:
-    """Return the edition of one owner that holds at an instant; None: there is none."""
-    holding = [edition for edition in standing(editions, at) if edition.holds(at)]
-    return max(holding, key=_rank, default=None)
+    """Return the edition of one owner that holds at an instant; None: there is none.
+
+    It is the first, by rank, of those that stand. Only whether that one stands is looked up: a call
+    waits for this, and the history of years is behind it.
+    """
+    listed = list(editions)
+    holding = [edition for edition in listed if edition.holds(at)]
+    while holding:
+        best = max(holding, key=_rank)
+        if not any(_replaces(edition, best, at) for edition in listed):
+            return best
+        holding = [
+            one for one in holding if one.said_at != best.said_at or one.statement != best.statement
+        ]
+    return None
+
+
+def _replaces(edition: Edition, earlier: Edition, at: datetime) -> bool:
+    return (
+        edition.said_at > earlier.said_at
+        and edition.published_at <= at
+        and edition.statement == earlier.statement
+    )
 
 
 def standing(editions: Iterable[Edition], at: datetime) -> list[Edition]:

@@ -123,23 +123,19 @@ def publish_file(
         return Outcome(checked.owner, checked.contact, errors=checked.errors)
     known = editions_of(connection, checked.owner)
     said_at = next_said_at(known, now)
-    proof = Proof(author, reason, "file", checked.contact)
-    gone = [
-        one
-        for one in planned.withdrawn
-        if store_edition(
-            connection,
-            withdrawal(one, said_at, now, left_out=True),
-            Proof(author, reason or "no longer in the file", "withdrawal"),
-        )
-    ]
+    gone = []
+    for one in planned.withdrawn:
+        said = withdrawal(one, said_at, now, left_out=True)
+        proof = Proof(author, reason or "no longer in the file", "withdrawal")
+        if store_edition(connection, said, proof) is not None:
+            gone.append(one)
     stored = []
     for draft in planned.new:
         songs = filled(connection, draft, max(draft.valid_from, now), timezone)
         edition = replace(first_edition(draft, songs, now), said_at=said_at)
         edition = replace(edition, checksum=_checksum(edition, known))
-        kept = store_edition(connection, edition, proof)
-        if kept is not None:
+        proof = Proof(author, reason, "file", checked.contact)
+        if (kept := store_edition(connection, edition, proof)) is not None:
             stored.append(kept)
     return Outcome(
         checked.owner,

@@ -230,7 +230,7 @@ class DirectoryWatch(Service):
             self._files = await self._in_thread(read_files, sorted(seen), self._files)
             twice = same_owner_twice([file.written for file in self._files.values()])
             self.refused = 0
-            self._told = {name: was for name, was in self._told.items() if name in self._files}
+            self._forget_gone()
             for file in self._files.values():
                 if (mistake := twice.get(file.name)) is not None:
                     error = f"{file.name}:{mistake.place}: {mistake.sentence}"
@@ -242,6 +242,11 @@ class DirectoryWatch(Service):
             log.exception("directories_not_published")
         finally:
             self._is_working = False
+
+    def _forget_gone(self) -> None:
+        for told in (self._told, self._published):
+            for name in told.keys() - self._files.keys():
+                del told[name]
 
     async def _publish_or_refuse(self, file: File) -> None:
         """Publish a file; what the store cannot do with this one keeps no other branch waiting."""
@@ -274,7 +279,7 @@ class DirectoryWatch(Service):
                 begins=edition.valid_from.isoformat(),
             )
         for note in outcome.notes:
-            log.warning("directory_note", note=note)
+            log.warning("directory_was_replaced", note=note)
         if outcome.unheard:
             await self._refuse(file, outcome.unheard)
         else:

@@ -101,11 +101,15 @@ edition = Table(
     Column("checksum", String(64), nullable=False),
     Column("author", String(80), nullable=False),
     Column("published_at", Instant, nullable=False),
-    Column("origin", String(10), nullable=False, server_default="file"),  # file, chart, rollback
+    Column(
+        "origin", String(10), nullable=False, server_default="file"
+    ),  # see catalog.directories.Edition
     Column("reason", String(200), nullable=False, server_default=_NOTHING),
     Column("said_from", Instant, nullable=False, server_default="0"),  # its draft's beginning
     Column("said_at", Instant, nullable=False, server_default="0"),  # when that was published
-    Column("draft", Text, nullable=False, server_default=_NOTHING),  # JSON: ten slots, with auto
+    Column(
+        "draft", Text, nullable=False, server_default=_NOTHING
+    ),  # JSON: ten slots, with auto; left_out
     Column("difference", Text, nullable=False, server_default=_NOTHING),  # JSON: before, slots
     Column("contact", String(13), nullable=False, server_default=_NOTHING),  # told of a bad file
     Index(None, "owner", "valid_from"),

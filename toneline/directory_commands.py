@@ -80,7 +80,7 @@ def check(files: tuple[Path, ...], config: Path | None, as_json: bool) -> None:
     except NoFolder as missing:
         raise Refused(str(missing)) from missing
     with reading(settings) as database:
-        found = check_all(paths, database, settings)
+        found = check_all(paths, database, settings, now())
     if as_json:
         gone = [_said(edition, settings) for edition in found.withdrawn]
         emit({"files": len(paths), "editions": found.editions, "errors": found.errors,
@@ -115,7 +115,7 @@ def publish(reason: str, author: str | None, config: Path | None, as_json: bool)
     settings = settings_of(config)
     with database_of(settings) as database:
         try:
-            outcomes, errors = publish_all(database, settings, author or _user(), reason)
+            outcomes, errors = publish_all(database, settings, now(), author or _user(), reason)
         except NoFolder as missing:
             raise Refused(str(missing)) from missing
     made = [edition for outcome in outcomes for edition in outcome.editions]

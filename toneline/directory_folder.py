@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import structlog
@@ -79,7 +79,9 @@ def _beside(paths: Sequence[Path], folder: Path) -> list[Path]:
     return [path for path in directory_files(folder) if path.resolve() not in given]
 
 
-def check_all(paths: Sequence[Path], database: LocalDatabase, settings: Settings) -> Checkup:
+def check_all(
+    paths: Sequence[Path], database: LocalDatabase, settings: Settings, now: datetime
+) -> Checkup:
     """Return what there is to say of these files; nothing is published.
 
     One of the folder's files is also held against those beside it: a branch has one.
@@ -89,7 +91,7 @@ def check_all(paths: Sequence[Path], database: LocalDatabase, settings: Settings
         database.run_now(
             plan,
             written,
-            datetime.now(UTC),
+            now,
             settings.line.timezone,
             settings.policy.stop_selling_days,
         )
@@ -104,7 +106,11 @@ def check_all(paths: Sequence[Path], database: LocalDatabase, settings: Settings
 
 
 def publish_all(
-    database: LocalDatabase, settings: Settings, author: str | None = None, reason: str = ""
+    database: LocalDatabase,
+    settings: Settings,
+    now: datetime,
+    author: str | None = None,
+    reason: str = "",
 ) -> tuple[list[Outcome], list[str]]:
     """Publish every new edition of the branches' files, each file all or nothing.
 
@@ -117,7 +123,7 @@ def publish_all(
     folder = read_folder(files_of(settings))
     refused = set(same_owner_twice(folder.files))
     outcomes = [
-        _published(database, settings, written, author, reason)
+        _published(database, settings, written, now, author, reason)
         for written in folder.files
         if written.file not in refused
     ]
@@ -126,7 +132,12 @@ def publish_all(
 
 
 def _published(
-    database: LocalDatabase, settings: Settings, written: Written, author: str | None, reason: str
+    database: LocalDatabase,
+    settings: Settings,
+    written: Written,
+    now: datetime,
+    author: str | None,
+    reason: str,
 ) -> Outcome:
     who = author or file_owner(Path(written.file))
     try:
@@ -135,7 +146,7 @@ def _published(
             written,
             who,
             reason,
-            datetime.now(UTC),
+            now,
             settings.line.timezone,
             settings.policy.stop_selling_days,
         )

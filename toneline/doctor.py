@@ -125,7 +125,7 @@ def _catalogue(settings: Settings, folders: Folders, database: LocalDatabase) ->
         todo = "set [paths] directories, and look at the folder's owner and mode"
         yield Finding("directories", False, str(missing), todo)
         return
-    found = check_all(files, database, settings)
+    found = check_all(files, database, settings, datetime.now(UTC))
     told = (*found.errors, *found.notes)
     yield Finding(
         "directories",

@@ -206,7 +206,7 @@ def _load_catalogue(
 def _publish(database: LocalDatabase, settings: Settings) -> None:
     """Publish the branches' files; a line without them sings what it sang."""
     try:
-        outcomes, _ = publish_all(database, settings)
+        outcomes, _ = publish_all(database, settings, datetime.now(UTC))
     except NoFolder:
         return  # who watches the folder tells it, and goes on doing so
     for outcome in outcomes:

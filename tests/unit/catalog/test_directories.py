@@ -1,14 +1,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from catalog.directories import LAST_GOOD, Edition, Resolved, current_edition, resolve
+from catalog.directories import (
+    LAST_GOOD,
+    Edition,
+    Resolved,
+    current_edition,
+    resolve,
+    standing,
+)
 from tests.fakes.catalogue import CODES, a_snapshot, a_tone, some_tones
 
 MONDAY = datetime(2026, 11, 22, 16, tzinfo=UTC)
@@ -121,6 +129,7 @@ def an_edition(draw: st.DrawFn) -> Edition:
         reserve=tuple(reserve),
         edition_id=draw(st.integers(1, 1000)),
         sources=("file",) * len(songs),
+        said_from=draw(st.sampled_from([None, MONDAY, MONDAY + WEEK])),
         said_at=draw(instants),
         published_at=draw(st.sampled_from([datetime(2026, 1, 1, tzinfo=UTC), start])),
         checksum=draw(st.text("0123456789abcdef", min_size=4, max_size=4)),
@@ -140,6 +149,29 @@ def test_the_current_edition_does_not_depend_on_the_order_of_storing(
     random.shuffle(shuffled)
     assert current_edition(shuffled, at) == found
     assert found is None or found.holds(at)
+    assert (found is None) == (not any(one.holds(at) for one in standing(editions, at)))
+    assert found is None or found in standing(editions, at)
+
+
+@settings(deadline=None)
+@given(editions_drawn, instants, st.data())
+def test_what_is_said_later_of_the_same_takes_its_place_and_nothing_elses(
+    editions: list[Edition], at: datetime, data: st.DataObject
+) -> None:
+    found = current_edition(editions, at)
+    assume(found is not None)
+    assert found is not None
+    kind, begins = found.statement
+    end = data.draw(st.sampled_from([found.valid_from, at + WEEK]))
+    later = replace(
+        found, edition_id=2000, valid_to=end, said_from=begins, songs=(), published_at=at,
+        said_at=max(one.said_at for one in editions) + timedelta(seconds=1),
+    )  # fmt: skip
+    now = current_edition([*editions, later], at)
+    others = [one for one in editions if one.statement != (kind, begins)]
+    assert now == (later if end > at else current_edition(others, at))
+    before = at - timedelta(microseconds=1)
+    assert current_edition([*editions, later], before) == current_edition(editions, before)
 
 
 @settings(deadline=None)

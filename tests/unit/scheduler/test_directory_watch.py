@@ -291,6 +291,24 @@ def test_a_file_that_went_back_to_what_was_replaced_is_told_to_its_contact(
     assert watched.watch.health() == (True, "1 files, 1 refused")
 
 
+def test_a_file_that_comes_back_beside_another_ending_is_looked_at_again(watched: Watched) -> None:
+    watched.write(FIRST)
+    watched.watch.startService()
+    watched.clock.advance(QUIET_S)
+    (watched.folder / "yangzhou.yaml").unlink()
+    sheet = watched.folder / "yangzhou.csv"
+    columns = ",".join(str(slot) for slot in range(1, 11))
+    songs = ",".join(CODES[1:11])
+    sheet.write_text(f"branch,from,{columns}\nyangzhou,2026-01-05,{songs}\n")
+    watched.later()
+    assert watched.songs() == [CODES[:10], CODES[1:11]]
+    sheet.unlink()
+    watched.write(FIRST)
+    with capture_logs() as logs:
+        watched.later()
+    assert refusals(logs) == ["yangzhou"]
+
+
 def test_what_was_to_come_and_stands_in_the_file_no_more_is_told(watched: Watched) -> None:
     watched.write(FIRST)
     file = watched.folder / "yangzhou.yaml"
