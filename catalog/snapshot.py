@@ -24,6 +24,7 @@ ROWS_A_PAGE = 2000
 LOOKED_BACK = timedelta(days=7)
 """So long ago it still knows what was heard: a clock may go back, and somebody rehearse last week.
 """
+MOST_LOOKS = 10_000  # at tones that have but some of the words that are looked for
 MOST_KEPT = 4096  # unpacked tones, a megabyte or two
 
 
@@ -157,7 +158,7 @@ class Snapshot:
 
     def find(self, words: str, at: datetime, count: int = 10) -> tuple[Tone, ...]:
         """Return tones that can be played and have every word, the likeliest first."""
-        return self._first(search(self.stock, words), at, count)
+        return self._first(search(self.stock, words, MOST_LOOKS), at, count)
 
     def by_keypad(self, digits: str, at: datetime, count: int) -> tuple[Tone, ...]:
         """Return tones that can be played and whose titles, typed by initials, begin so.
