@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -28,9 +29,12 @@ class CurrentCatalogue(Service):
     same. `reactor` is Twisted's.
     """
 
-    def __init__(self, database: Database, snapshot: Snapshot, reactor: Any) -> None:
+    def __init__(
+        self, database: Database, snapshot: Snapshot, reactor: Any, now: Callable[[], datetime]
+    ) -> None:
         self._database = database
         self._snapshot = snapshot
+        self._now = now
         self._cooperator = Cooperator(
             terminationPredicateFactory=lambda: lambda: True,
             scheduler=lambda step: reactor.callLater(0, step),
@@ -93,7 +97,7 @@ class CurrentCatalogue(Service):
         """Return the catalogue as it is now; no part of it is older than another."""
         stock, since = self._snapshot.stock, (self._snapshot.version + 1, "")
         while True:
-            head = await self._database.run(read_head)
+            head = await self._database.run(read_head, self._now())
             is_more = True
             while is_more:
                 rows, since = await self._database.run(rows_changed, since, ROWS_A_PAGE)

@@ -8,16 +8,30 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import zip_longest
+from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select
+from sqlalchemy import (
+    BindParameter,
+    Column,
+    ColumnElement,
+    Connection,
+    Row,
+    Subquery,
+    and_,
+    bindparam,
+    func,
+    insert,
+    or_,
+    select,
+)
 
-from catalog.directories import Edition, current_edition, said_last
+from catalog.directories import LAST_GOOD, Edition, current_edition, said_last
 from catalog.drafts import SLOTS, Draft
 from catalog.filling import EMPTY, Song
 from catalog.tones import catalogue_changed
 from store.once import insert_once
+from store.schema import Instant, edition_slot
 from store.schema import edition as table
-from store.schema import edition_slot
 
 RESERVE = SLOTS
 """Slots 1 to 10 are sung; what stands behind them is the reserve, in its order."""
@@ -76,6 +90,81 @@ _CONTACT = (
     .order_by(table.c.published_at.desc(), table.c.edition_id.desc())
     .limit(1)
 )
+
+
+_SINCE: BindParameter[datetime] = bindparam("since", type_=Instant)
+_OWNERS_KIND = (table.c.owner, table.c.kind)
+_STATEMENT = (*_OWNERS_KIND, table.c.said_from)
+_FILLING = (*_STATEMENT, table.c.said_at, table.c.valid_to)
+_PUBLISHED = table.c.published_at <= _SINCE
+_BEGUN = and_(_PUBLISHED, table.c.valid_from <= _SINCE)
+
+
+def _newest(of: Sequence[Column[Any]], column: Column[Any], *where: Any) -> Subquery:
+    """Return the newest of a column's instants for each of what is alike in `of`."""
+    newest = func.max(column).label("newest")
+    return select(*of, newest).where(*where).group_by(*of).subquery()
+
+
+def _alike(of: Sequence[Column[Any]], found: Subquery) -> ColumnElement[bool]:
+    return and_(*(_same(column, found.c[column.key]) for column in of))
+
+
+def _same(one: Column[Any], other: ColumnElement[Any]) -> ColumnElement[bool]:
+    # No engine looks up in an index what may be NULL on both sides.
+    return one.is_not_distinct_from(other) if one.nullable else one == other
+
+
+# Until then, what was said last of a kind and beginning; and the last week's filling of it.
+_SAID_LAST = _newest(_STATEMENT, table.c.said_at, _PUBLISHED)
+_FILLED_LAST = _newest(
+    _FILLING,
+    table.c.valid_from,
+    _BEGUN,
+    or_(table.c.valid_to.is_(None), table.c.valid_from < table.c.valid_to),
+)
+# The latest beginning of what has no end and has not been replaced to this day.
+_SAID_EVER = _newest(_STATEMENT, table.c.said_at)
+_ENDLESS = _newest(
+    _OWNERS_KIND,
+    table.c.said_from,
+    _BEGUN,
+    table.c.valid_to.is_(None),
+    select(_SAID_EVER.c.newest)
+    .where(_alike(_STATEMENT, _SAID_EVER), _SAID_EVER.c.newest == table.c.said_at)
+    .exists(),
+)
+_STILL_HEARD = (
+    select(table)
+    .outerjoin(_SAID_LAST, _alike(_STATEMENT, _SAID_LAST))
+    .outerjoin(_FILLED_LAST, _alike(_FILLING, _FILLED_LAST))
+    .outerjoin(_ENDLESS, _alike(_OWNERS_KIND, _ENDLESS))
+    .where(
+        or_(table.c.valid_to.is_(None), table.c.valid_to > bindparam("ended")),
+        func.coalesce(_SAID_LAST.c.newest, table.c.said_at) <= table.c.said_at,
+        func.coalesce(_FILLED_LAST.c.newest, table.c.valid_from) <= table.c.valid_from,
+        func.coalesce(_ENDLESS.c.newest, table.c.said_from) <= table.c.said_from,
+    )
+    .order_by(table.c.edition_id)
+)
+_SLOTS_OF_THESE = (
+    select(edition_slot)
+    .where(edition_slot.c.edition_id.in_(bindparam("these", expanding=True)))
+    .order_by(edition_slot.c.edition_id, edition_slot.c.slot)
+)
+
+
+def still_heard(connection: Connection, since: datetime) -> tuple[Edition, ...]:
+    """Return the editions that decide what is heard at an instant or after it.
+
+    Left out is what ended too long before, what a later statement has replaced, and that behind
+    which another week's filling, or another edition without an end, has begun: of years that is
+    nearly everything. What is published later may bring some of it back, so ask again then.
+    """
+    values = {"since": since, "ended": since - LAST_GOOD}
+    rows = list(connection.execute(_STILL_HEARD, values))
+    these = [row.edition_id for row in rows]
+    return tuple(_editions(rows, connection.execute(_SLOTS_OF_THESE, {"these": these})))
 
 
 def all_editions(connection: Connection) -> tuple[Edition, ...]:
@@ -264,10 +353,10 @@ def history(connection: Connection, owner: str) -> tuple[Published, ...]:
         before = told["before"]
         was = editions.get(before)
         found.append(Published(editions[row.edition_id], proof, before, changes, was))
-    return tuple(sorted(found, key=_newest, reverse=True))
+    return tuple(sorted(found, key=_published_last, reverse=True))
 
 
-def _newest(published: Published) -> tuple[datetime, int]:
+def _published_last(published: Published) -> tuple[datetime, int]:
     return published.edition.published_at, published.edition.edition_id
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from itertools import chain, islice, takewhile
 from operator import attrgetter
 from zoneinfo import ZoneInfo
@@ -14,13 +14,17 @@ from sqlalchemy import Connection
 from catalog import tones as catalogue
 from catalog.branches import PROVINCE, BranchTable
 from catalog.directories import Edition, resolve
-from catalog.editions import all_editions
+from catalog.editions import all_editions, still_heard
 from catalog.search import search
 from catalog.stock import Stock, row_of
 from catalog.tones import Row, Tone
 from store.database import LocalDatabase
 
 ROWS_A_PAGE = 2000
+LOOKED_BACK = timedelta(days=7)
+"""So long ago it still knows what was heard: a clock may go back, and somebody rehearse last week.
+"""
+MOST_LOOKS = 10_000  # at tones that have but some of the words that are looked for
 MOST_KEPT = 4096  # unpacked tones, a megabyte or two
 
 
@@ -45,23 +49,29 @@ class Directory:
     sources: tuple[str, ...] = ()
 
 
-def read_head(connection: Connection) -> Contents:
-    """Return the catalogue as it stands, but for its tones."""
-    return Contents(catalogue.version(connection), (), all_editions(connection))
+def read_head(connection: Connection, now: datetime) -> Contents:
+    """Return the catalogue as it stands, but for its tones and what was heard long ago."""
+    return Contents(catalogue.version(connection), (), still_heard(connection, now - LOOKED_BACK))
 
 
 def read_contents(connection: Connection) -> Contents:
-    """Return the catalogue as it stands; of a million tones this is slow, see `load_snapshot`."""
-    return replace(
-        read_head(connection),
-        tones=catalogue.all_tones(connection),
-        spellings=catalogue.spellings(connection),
+    """Return the catalogue as it stands, with all that was ever heard.
+
+    Of a million tones this is slow, see `load_snapshot`.
+    """
+    return Contents(
+        catalogue.version(connection),
+        catalogue.all_tones(connection),
+        all_editions(connection),
+        catalogue.spellings(connection),
     )
 
 
-def load_snapshot(database: LocalDatabase, branches: BranchTable, timezone: ZoneInfo) -> Snapshot:
+def load_snapshot(
+    database: LocalDatabase, branches: BranchTable, timezone: ZoneInfo, now: datetime
+) -> Snapshot:
     """Return the catalogue as it stands or newer, read page by page: nobody else is locked out."""
-    head = database.run_now(read_head)
+    head = database.run_now(read_head, now)
     return Snapshot(head, branches, timezone, Stock.of(_all_rows(database)))
 
 
@@ -148,7 +158,7 @@ class Snapshot:
 
     def find(self, words: str, at: datetime, count: int = 10) -> tuple[Tone, ...]:
         """Return tones that can be played and have every word, the likeliest first."""
-        return self._first(search(self.stock, words), at, count)
+        return self._first(search(self.stock, words, MOST_LOOKS), at, count)
 
     def by_keypad(self, digits: str, at: datetime, count: int) -> tuple[Tone, ...]:
         """Return tones that can be played and whose titles, typed by initials, begin so.

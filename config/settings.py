@@ -61,7 +61,7 @@ def _timezone(name: str) -> str:
 
 
 def _database_url(url: str) -> str:
-    if url and not url.startswith(("sqlite:///", "postgresql+psycopg://")):
+    if url and re.match(r"(sqlite:///|postgresql\+psycopg://).", url) is None:
         raise ValueError(
             "empty, or sqlite:///FILE, or postgresql+psycopg://USER:PASSWORD@HOST/NAME"
         )

@@ -86,6 +86,8 @@ def _backend(url: str) -> str:
         backend: str = make_url(url).get_dialect().name
     except ArgumentError as error:
         raise StoreError(f"the database's URL cannot be used: {error}") from error
+    except ValueError:  # its words may be a part of the password
+        raise StoreError("the database's URL cannot be used: its port is no number") from None
     if backend not in ("sqlite", "postgresql"):
         raise StoreError(f"a database of kind {backend!r} is not known: sqlite or postgresql is")
     return backend

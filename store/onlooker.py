@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
 
 from store.engine import BUSY_TIMEOUT_MS, StoreError, reader_for
 
@@ -22,11 +21,8 @@ def onlooker_for(url: str) -> Engine:
     Raises:
         StoreError: as `engine_for`, or SQLite's file is not there or may not be read.
     """
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise StoreError(f"the database's URL cannot be used: {error}") from error
-    return _sqlite(parsed) if parsed.get_backend_name() == "sqlite" else reader_for(url)
+    reader = reader_for(url)
+    return _sqlite(make_url(url)) if reader.dialect.name == "sqlite" else reader
 
 
 def place_of(url: str) -> str:

@@ -148,7 +148,7 @@ def build(prepared: Prepared, chosen: Sequence[str], reactor: Any, workers: int 
     settings = prepared.settings
     store = StoreService(reactor, prepared.folders.database_url, STORE_MODULES)
     database = StoreClient(reactor, store.socket_path, STORE_MODULES)
-    catalogue = CurrentCatalogue(database, prepared.snapshot, reactor)
+    catalogue = CurrentCatalogue(database, prepared.snapshot, reactor, now)
     operator = voice.operator_of(settings, database, reactor)
     figures = Figures()
     base = _Base(prepared, reactor, database, catalogue, operator, figures)

@@ -194,7 +194,11 @@ def _load_catalogue(
         if publishes:
             _publish(database, settings)
         database.run_now(spell_anew, datetime.now(UTC))
-        return None if branches is None else load_snapshot(database, branches, zone(settings))
+        return (
+            None
+            if branches is None
+            else load_snapshot(database, branches, zone(settings), datetime.now(UTC))
+        )
     finally:
         database.close()
 

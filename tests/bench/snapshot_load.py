@@ -58,7 +58,7 @@ def _load(
     if way == "objects":
         tones = {tone.code: tone for tone in database.run_now(all_tones)}
         return tones.get, len(tones), None
-    snapshot = load_snapshot(database, BranchTable({}, {}, 7), ZoneInfo("Asia/Shanghai"))
+    snapshot = load_snapshot(database, BranchTable({}, {}, 7), ZoneInfo("Asia/Shanghai"), NOW)
     return snapshot.tone, len(snapshot), snapshot
 
 

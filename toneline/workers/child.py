@@ -29,6 +29,7 @@ from store.database import LocalDatabase
 from store.engine import reader_for
 from toneline.garbage import collect_seldom
 from toneline.logs import configure_logs
+from toneline.sources import now
 from toneline.voice import VoicePlan, operator_of, voice_service
 from toneline.workers import talk
 from toneline.workers.board import BEAT_S, Board
@@ -85,7 +86,7 @@ class Worker:
     async def _take_calls(self, begin: Begin) -> None:
         plan, reactor = begin.plan, self._reactor
         database = StoreClient(reactor, begin.store_socket, begin.store_modules)
-        catalogue = CurrentCatalogue(database, _read_catalogue(plan), reactor)
+        catalogue = CurrentCatalogue(database, _read_catalogue(plan), reactor, now)
         board = Board(talk.BOARD, begin.workers)
         row = board.rows[begin.worker - 1]
         port = AdoptedStreamServerEndpoint(reactor, talk.PORT, begin.family)
@@ -129,7 +130,7 @@ class Worker:
 def _read_catalogue(plan: VoicePlan) -> Snapshot:
     """Read it past the store: a million tones take seconds, and nobody waits for a reader."""
     with closing(LocalDatabase(reader_for(plan.folders.database_url))) as database:
-        return load_snapshot(database, plan.branches, zone(plan.settings))
+        return load_snapshot(database, plan.branches, zone(plan.settings), now())
 
 
 class Lines(io.TextIOWrapper):

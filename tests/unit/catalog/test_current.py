@@ -60,7 +60,7 @@ class Followed:
         database.run_now(put_tones, some_tones(), NOW)
         self.clock = Turns()
         self.catalogue = CurrentCatalogue(
-            store, load_snapshot(database, BRANCHES, SHANGHAI), self.clock
+            store, load_snapshot(database, BRANCHES, SHANGHAI, NOW), self.clock, lambda: NOW
         )
         self.catalogue.startService()
         self._answer = getattr(store, "answer_all", lambda: None)
@@ -127,10 +127,10 @@ def test_a_change_between_two_pages_is_in_the_same_swap(
 
 def test_what_changed_before_the_start_is_read_at_the_start(database: LocalDatabase) -> None:
     database.run_now(put_tones, some_tones(), NOW)
-    snapshot = load_snapshot(database, BRANCHES, SHANGHAI)
+    snapshot = load_snapshot(database, BRANCHES, SHANGHAI, NOW)
     database.run_now(retire_tone, "1029", NOW)
     clock = Clock()
-    current = CurrentCatalogue(database, snapshot, clock)
+    current = CurrentCatalogue(database, snapshot, clock, lambda: NOW)
     current.startService()
     while clock.getDelayedCalls():
         clock.advance(0)

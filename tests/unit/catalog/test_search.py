@@ -58,3 +58,11 @@ def test_every_tone_that_has_all_words_is_found_by_rank_and_code(
         is not None
     }
     assert list(search(stock, " ".join(words))) == [ranks[key] for key in sorted(ranks)]
+
+
+def test_words_that_are_in_all_songs_and_in_none_together_are_given_up() -> None:
+    tones = [a_tone(str(code), "一二" if code % 2 else "三四") for code in range(1001, 1100)]
+    stock = Stock.of(row_of(tone, "") for tone in [*tones, a_tone("1200", "一二三四")])
+    assert list(search(stock, "二 四")) == ["1200"]
+    assert list(search(stock, "二 四", 10)) == []
+    assert len(list(search(stock, "二", 10))) == 51

@@ -211,6 +211,11 @@ def test_the_simulator_listens_where_our_binds_can_reach_it() -> None:
     assert "simulator.listen" in error
 
 
+def test_a_database_needs_a_name() -> None:
+    for url in ("sqlite:///", "postgresql+psycopg://", "mysql://x"):
+        assert "sqlite:///FILE" in errors_of({"TONELINE_DATABASE__URL": url})[0]
+
+
 @pytest.mark.parametrize(
     "text",
     [

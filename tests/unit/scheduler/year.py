@@ -106,8 +106,8 @@ class Process:
         self._clock = clock
         self._now = now
         self.database = MortalDatabase(store, clock)
-        snapshot = load_snapshot(store, BRANCHES, SHANGHAI)
-        self.catalogue = CurrentCatalogue(self.database, snapshot, clock)
+        snapshot = load_snapshot(store, BRANCHES, SHANGHAI, now())
+        self.catalogue = CurrentCatalogue(self.database, snapshot, clock, now)
         self.catalogue.startService()
         # A started process has another number.
         host = f"host/{now():%m%d%H}"

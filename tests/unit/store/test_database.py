@@ -98,11 +98,15 @@ def test_a_sqlite_reader_keeps_nobody_from_writing_and_sees_what_was_written(
         assert ledger.entries(reading) == ["a"]
 
 
-@pytest.mark.parametrize("url", ["mysql://h/d", "nonsense", "sqlite+nonsense:///x"])
+@pytest.mark.parametrize(
+    "url",
+    ["mysql://h/d", "nonsense", "sqlite+nonsense:///x", "postgresql+psycopg://u:p@h:s3cret/d"],
+)
 def test_a_url_of_another_kind_is_refused_in_a_sentence(url: str) -> None:
-    for open_ in (engine_for, reader_for):
-        with pytest.raises(StoreError, match="database"):
+    for open_ in (engine_for, reader_for, onlooker_for):
+        with pytest.raises(StoreError, match="database") as refused:
             open_(url)
+        assert "s3cret" not in str(refused.value)
 
 
 def test_a_lost_database_is_unavailable_and_not_broken() -> None:
