@@ -62,6 +62,7 @@ STORE_MODULES = (
     "ordering.callbacks",
     "ordering.contact",
     "ordering.claims",
+    "ordering.failures",
     "ordering.orders",
     "ordering.outbox",
     "ordering.outcomes",
