@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred
 from ivr.call import Call
 from ivr.patience import Asking, Bell, Pending
 from ivr.prompts import SENTENCES
-from ordering import failures, orders, outbox
+from ordering import orders, outbox
 from ordering.orders import Limits, OrderRefused, OrderRequest, Placed
 
 ANSWER_S = 4.0  # contract.md: later than this the result comes by SMS
@@ -222,7 +222,7 @@ async def _tell(call: Call, wish: _Wish, sentence: str) -> None:
     message = _failure(call, request, sentence, wish.write(sentence))
 
     def ask() -> Deferred[bool]:
-        return line.database.run(failures.not_placed, wish.order_id, message, line.clock())
+        return line.database.run(orders.not_placed, wish.order_id, message, line.clock())
 
     await Asking(ask, line.reactor).answer(FAILURE_LIFE.total_seconds())
 

@@ -31,6 +31,8 @@ OWNED_STATES = ("provisioned", "captured")
 NOT_SPENT_STATES = ("undone", "expired", "failed")
 RESTORE_WINDOW = timedelta(minutes=30)
 """How long HF takes back what 00000 cancelled (contract.md)."""
+SHORTEST_REST, LONGEST_REST = timedelta(seconds=60), timedelta(hours=1)
+"""How long an order rests whose step failed at the operator's side."""
 LATE = timedelta(seconds=10)
 """Recorded so long after its confirmation, an order may be undone as long as any other."""
 
@@ -170,6 +172,16 @@ def place(
         outbox.put(connection, notice, now)
     announce(connection, "orders")
     return Placed(request.order_id, "confirmed")
+
+
+def not_placed(
+    connection: Connection, order_id: str, message: outbox.Message, now: datetime
+) -> bool:
+    """Tell a subscriber that no order came of what he confirmed; False: one came after all."""
+    if find_order(connection, order_id) is not None:
+        return False
+    outbox.put(connection, message, now)
+    return True
 
 
 def _refusal(connection: Connection, request: OrderRequest, limits: Limits) -> OrderRefused | None:
@@ -361,7 +373,7 @@ _CAPTURE = _STEP.values(
 def provisioned(
     connection: Connection, done: Sequence[Order], undo_min: int, now: datetime
 ) -> None:
-    """Record that subscribers have their tones; capture is due `undo_min` after `confirmed_at`."""
+    """Record that the subscribers have their tones; capture is due `undo_min` after the consent."""
     for order in done:
         values = {
             "stepped": order.order_id,
@@ -380,6 +392,29 @@ def captured(connection: Connection, done: Sequence[Order], now: datetime) -> No
         values = {"stepped": order.order_id, "before": "provisioned", "at": now}
         if connection.execute(_CAPTURE, values).rowcount:
             record(connection, now, order.msisdn, "charge", {"fen": order.pays_fen}, order)
+
+
+_PUT_OFF = (
+    update(table)
+    .where(
+        table.c.order_id == bindparam("failed"),
+        table.c.next_at.is_not(None),
+        table.c.claimed_by == bindparam("host"),
+    )
+    .values(claimed_until=bindparam("until"))
+)
+
+
+def put_off(
+    connection: Connection, host: str, failed: Sequence[tuple[str, datetime]], now: datetime
+) -> None:
+    """Let orders (order_id, since when it fails) that `host` holds rest before they are due again.
+
+    Each rests as long as it has been failing, so it is tried ever more seldom, within limits.
+    """
+    for order_id, since in failed:
+        until = now + max(SHORTEST_REST, min(now - since, LONGEST_REST))
+        connection.execute(_PUT_OFF, {"failed": order_id, "host": host, "until": until})
 
 
 _RELEASE = (

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.python.failure import Failure
 
-from ordering import claims, consent, failures, orders, outbox, receipts
+from ordering import claims, consent, orders, outbox, receipts
 from ordering.orders import Order
 from ordering.provisioning import Operator
 from store.database import Database
@@ -115,4 +115,4 @@ async def _put_off(
     """Let orders rest whose step, due `after` their confirmation, failed."""
     if left:
         since = tuple((order.order_id, (order.confirmed_at or now) + after) for order in left)
-        await database.run(failures.put_off, host, since, now)
+        await database.run(orders.put_off, host, since, now)

@@ -62,7 +62,6 @@ STORE_MODULES = (
     "ordering.callbacks",
     "ordering.contact",
     "ordering.claims",
-    "ordering.failures",
     "ordering.orders",
     "ordering.outbox",
     "ordering.outcomes",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ordering import failures, orders, outbox
+from ordering import orders, outbox
 from store.database import StoreError, StoreUnavailable
 from tests.fakes.catalogue import a_tone
 from tests.fakes.channel import HANG_UP, IN_SILENCE, FakeChannel
@@ -168,7 +168,7 @@ def test_a_failure_is_not_told_of_an_order_that_is_there(line: LineFixture) -> N
         notice["expires_at"],
     )  # fmt: skip
     values = (line.orders()[0]["order_id"], message, line.now())
-    assert not line.local.run_now(failures.not_placed, *values)
+    assert not line.local.run_now(orders.not_placed, *values)
     assert answers(line) == []
 
 
