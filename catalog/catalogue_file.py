@@ -28,6 +28,7 @@ LONGEST = {"title": 20, "artist": 15, "sp": 40, "style": 20}
 """Characters; title and artist must fit one SMS with the longest text around them."""
 PRICES = ("price_fen", "member_price_fen", "senior_price_fen")
 DEAREST_FEN = 100_000
+_LONGEST_PRICE = 20  # characters; Python refuses to read numbers of thousands of digits
 
 
 class BadCatalogue(Exception):
@@ -157,7 +158,8 @@ def _records(text: str, name: str) -> list[tuple[int, list[str]]]:
 
 
 def _read_row(line: int, fields: Mapping[str, str]) -> tuple[CatalogueRow | None, list[str]]:
-    wrong = [*_wrong_code(fields["code"]), *_wrong_texts(fields), *_wrong_prices(fields)]
+    wrong = [*_wrong_code(fields["code"]), *_wrong_texts(fields), *_wrong_prices(fields),
+             *_wrong_audio(fields["audio"])]  # fmt: skip
     licence_until = None
     if fields["licence_until"]:
         try:
@@ -201,8 +203,14 @@ def _wrong_texts(fields: Mapping[str, str]) -> Iterator[str]:
             yield f"{column}: {value!r}: has a character that cannot be shown"
 
 
+def _wrong_audio(path: str) -> Iterator[str]:
+    if "\0" in path:
+        yield f"audio: {path!r}: no file has such a name"
+
+
 def _wrong_prices(fields: Mapping[str, str]) -> Iterator[str]:
     for column in PRICES:
         value = fields[column]
-        if not (value.isascii() and value.isdigit() and int(value) <= DEAREST_FEN):
-            yield f"{column}: {value}: whole fen from 0 to {DEAREST_FEN}"
+        is_number = value.isascii() and value.isdigit() and len(value) <= _LONGEST_PRICE
+        if not (is_number and int(value) <= DEAREST_FEN):
+            yield f"{column}: {value[:_LONGEST_PRICE]}: whole fen from 0 to {DEAREST_FEN}"

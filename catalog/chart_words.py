@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from math import ceil, fsum
 
+from catalog.branches import PROVINCE
 from catalog.charts import FEWEST_VOTES, Chart, Entry
 from catalog.ranking import (
     DEPTH,
@@ -34,7 +35,7 @@ _ORDINALS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Song:
+class SongLabel:
     """What is said of a song besides its code."""
 
     title: str
@@ -54,7 +55,7 @@ def neighbours(chart: Chart, entry: Entry) -> tuple[Entry | None, Entry | None]:
     return above, below
 
 
-def explain(chart: Chart, code: str, songs: Mapping[str, Song]) -> tuple[str, ...]:
+def explain(chart: Chart, code: str, songs: Mapping[str, SongLabel]) -> tuple[str, ...]:
     """Say why a song stands where it does, what its neighbours have and what would change it.
 
     `songs` has the song itself and its neighbours.
@@ -64,7 +65,7 @@ def explain(chart: Chart, code: str, songs: Mapping[str, Song]) -> tuple[str, ..
     return (*sentences, *_too_few(chart))
 
 
-def _absent(chart: Chart, code: str, songs: Mapping[str, Song]) -> Iterator[str]:
+def _absent(chart: Chart, code: str, songs: Mapping[str, SongLabel]) -> Iterator[str]:
     yield f"{_name(code, songs)} has no place on the chart of {chart.owner} of {chart.day}."
     yield (
         f"A place takes votes of the last {WINDOW_DAYS} days that weigh more than those against it,"
@@ -75,7 +76,7 @@ def _absent(chart: Chart, code: str, songs: Mapping[str, Song]) -> Iterator[str]
         yield f"The last of the {len(chart.entries)} songs has {_points(last.score)}."
 
 
-def _present(chart: Chart, entry: Entry, songs: Mapping[str, Song]) -> Iterator[str]:
+def _present(chart: Chart, entry: Entry, songs: Mapping[str, SongLabel]) -> Iterator[str]:
     yield (
         f"{_name(entry.code, songs)} is {ordinal(entry.rank)} of {len(chart.entries)} on the chart"
         f" of {chart.owner} of {chart.day}, with {_points(entry.score)}"
@@ -139,7 +140,7 @@ def _discounts(entry: Entry) -> Iterator[str]:
         yield f"That takes {_points(made.burst_cut)} away today."
 
 
-def _held_back(entry: Entry, songs: Mapping[str, Song]) -> Iterator[str]:
+def _held_back(entry: Entry, songs: Mapping[str, SongLabel]) -> Iterator[str]:
     by_score = ordinal(entry.made.by_score)
     rule = f"no SP has more than {SP_PLACES} of the first {PLACES} places"
     if entry.made.by_score < entry.rank:
@@ -149,7 +150,7 @@ def _held_back(entry: Entry, songs: Mapping[str, Song]) -> Iterator[str]:
         yield f"By its score it would be {by_score}; it moved up because {rule}."
 
 
-def _up(entry: Entry, above: Entry, songs: Mapping[str, Song]) -> Iterator[str]:
+def _up(entry: Entry, above: Entry, songs: Mapping[str, SongLabel]) -> Iterator[str]:
     name = _name(above.code, songs)
     gap = above.score - entry.score
     if gap < 0:
@@ -168,7 +169,7 @@ def _up(entry: Entry, above: Entry, songs: Mapping[str, Song]) -> Iterator[str]:
     )
 
 
-def _down(entry: Entry, below: Entry, songs: Mapping[str, Song]) -> Iterator[str]:
+def _down(entry: Entry, below: Entry, songs: Mapping[str, SongLabel]) -> Iterator[str]:
     gap = entry.score - below.score
     name = _name(below.code, songs)
     if gap < 0:
@@ -182,14 +183,14 @@ def _missing(gap: float, kind: str) -> int:
 
 
 def _too_few(chart: Chart) -> Iterator[str]:
-    if chart.votes < FEWEST_VOTES:
+    if chart.owner != PROVINCE and chart.votes < FEWEST_VOTES:
         yield (
             f"This chart has {chart.votes} votes, fewer than {FEWEST_VOTES}: directories are filled"
             " from the province's instead."
         )
 
 
-def _name(code: str, songs: Mapping[str, Song]) -> str:
+def _name(code: str, songs: Mapping[str, SongLabel]) -> str:
     song = songs.get(code)
     return code if song is None else f"{code} {song.title} ({song.sp})"
 

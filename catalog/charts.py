@@ -21,7 +21,7 @@ from catalog import ranking
 from catalog.branches import PROVINCE
 from catalog.ranking import FORMULA_VERSION, Burst, Made, Period, Ranked, Scored
 from catalog.tallies import (
-    OWNERS,
+    CHARTED,
     busy_of,
     drop_old_days,
     forget_day,
@@ -137,7 +137,7 @@ def compute_step(
         return ComputeStep(0, _todo(connection, now, timezone))
     day, first, *rest = todo.split()
     today, made = date.fromisoformat(day), False
-    if first in OWNERS:
+    if first in CHARTED:
         made = _compute_owner(connection, first, today, now)
     else:
         tally_day(connection, date.fromisoformat(first), now, timezone)
@@ -151,7 +151,7 @@ def _todo(connection: Connection, now: datetime, timezone: ZoneInfo) -> str:
     drop_old_days(connection, today)
     _drop_old_charts(connection, today)
     days = stale_days(connection, now, timezone)
-    return " ".join([str(today), *map(str, days), *OWNERS])
+    return " ".join([str(today), *map(str, days), *CHARTED])
 
 
 def _stands(connection: Connection, owner: str, day: date) -> bool:
@@ -276,7 +276,7 @@ _OLD_CHARTS = (
 
 def forget(connection: Connection, day: date) -> None:
     """Forget the charts of a local day and its tallies, so that `compute` makes them anew."""
-    _forget_charts(connection, [_chart_id(owner, day) for owner in OWNERS])
+    _forget_charts(connection, [_chart_id(owner, day) for owner in CHARTED])
     forget_day(connection, day)
 
 
@@ -288,7 +288,7 @@ def _forget_charts(connection: Connection, chart_ids: Sequence[str]) -> None:
 
 
 def _drop_old_charts(connection: Connection, today: date) -> None:
-    for owner in OWNERS:
+    for owner in CHARTED:
         before = {"owner": owner, "before": today - KEPT_DAILY}
         old = connection.execute(_OLD_CHARTS, before).all()
         last_of_week = {row.day.isocalendar()[:2]: row.chart_id for row in old}
@@ -401,7 +401,7 @@ def bursts_of(connection: Connection, day: date) -> tuple[Pushed, ...]:
     """
     return tuple(
         _pushed(connection, owner, row.rank, row.code, burst)
-        for owner in OWNERS
+        for owner in CHARTED
         for since in (_day_before(connection, owner, day),)
         for row in connection.execute(_WITH_BURSTS, {"chart_id": _chart_id(owner, day)})
         for burst in _made(row.made).bursts

@@ -25,7 +25,7 @@ def codes(digits: int = SHORTEST) -> Iterator[ToneCode]:
         yield ToneCode(f"{stem}{damm_digit(str(stem))}")
 
 
-def free_codes(
+def codes_to_give(
     taken: Collection[str], quarantined: Collection[str], worn: Collection[str] = ()
 ) -> Iterator[ToneCode]:
     """Yield the codes that may be given out, the next one first.
@@ -42,13 +42,6 @@ def free_codes(
         yield from (code for code in usable if code in worn)
 
 
-def allocate(
-    taken: Collection[str], quarantined: Collection[str], worn: Collection[str] = ()
-) -> ToneCode:
-    """Return the code that the next tone gets; see `free_codes`."""
-    return next(free_codes(taken, quarantined, worn))
-
-
 def slips(code: str) -> Iterator[str]:
     """Yield what one wrong digit, or two swapped neighbours, make of a code."""
     for place, digit in enumerate(code):
@@ -62,4 +55,4 @@ def next_codes(
     count: int, taken: Collection[str], quarantined: Collection[str], worn: Collection[str] = ()
 ) -> tuple[ToneCode, ...]:
     """Return the next `count` codes in the order in which they will be given out."""
-    return tuple(islice(free_codes(taken, quarantined, worn), count))
+    return tuple(islice(codes_to_give(taken, quarantined, worn), count))

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Cooperator
 
 from catalog.snapshot import Snapshot, read_head
@@ -82,6 +82,8 @@ class CurrentCatalogue(Service):
                         version=self._snapshot.version,
                         tones=len(self._snapshot),
                     )
+        except CancelledError:
+            pass  # the service stops
         except Exception:  # the edge of a job: the next announcement tries again
             log.exception("catalogue_not_read")
         finally:

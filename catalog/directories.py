@@ -1,8 +1,10 @@
 """The ten songs of an owner at an instant, computed from editions: never remembered, never silent.
 
-Which edition holds is decided by facts alone, so it does not depend on the order in which they were
-stored: the kind, then the beginning its file states, then when that was published, then the newest
-filling of it by the chart, then the checksum.
+A statement is what an owner says of one kind and one beginning; what is said later of the same
+takes its place, whole: its songs, its end, or that it is withdrawn. Which of the editions that
+stand holds is decided by facts alone, so it does not depend on the order in which they were stored:
+the kind, then the beginning its file states, then the newest filling of it by the chart, then the
+checksum.
 """
 
 from __future__ import annotations
@@ -12,23 +14,28 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from catalog.branches import PROVINCE
-from catalog.drafts import AUTO, PRECEDENCE, SLOTS, Draft
+from catalog.drafts import PRECEDENCE, SLOTS, Draft
 from catalog.filling import Song
+from catalog.written import AUTO
 
 LAST_GOOD = timedelta(days=30)
 """So long a branch keeps its last regular edition when no other has followed it."""
-BUILT_IN = 0
-"""The edition's number when nobody has one: the catalogue in its order."""
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+Statement = tuple[str, datetime]
+"""A kind and a beginning."""
 
 
 @dataclass(frozen=True, slots=True)
 class Edition:
     """A published edition: the songs of one owner, valid in `[valid_from, valid_to)`.
 
-    `slots` is what its draft said, with `auto`; `sources` tells of each song where it is from.
+    A song is empty where nothing was there for its slot; it is replaced when it is heard. `slots`
+    is what its draft said, with `auto`; `sources` tells of each song where it is from.
     `said_from` and `said_at` are the beginning of the draft and when it was published: an edition
     that the chart filled anew for a week has those of its draft and a later `valid_from`.
+    `origin` is file, chart (a week's filling), rollback or withdrawal; the last holds never, and is
+    `left_out` where the owner's file no longer says what it withdraws.
     """
 
     owner: str
@@ -44,12 +51,25 @@ class Edition:
     said_at: datetime = LONG_AGO
     published_at: datetime = LONG_AGO
     checksum: str = ""
+    origin: str = "file"
+    left_out: bool = False
+
+    @property
+    def statement(self) -> Statement:
+        """Return what it is about: a later one about the same takes its place."""
+        return self.kind, self.said_from or self.valid_from
+
+    @property
+    def is_withdrawal(self) -> bool:
+        """Whether it only says that what was said of its kind and beginning is not meant."""
+        return self.valid_to is not None and self.valid_to <= self.valid_from
 
     @property
     def draft(self) -> Draft:
         """Return what the file said."""
         begins = self.said_from or self.valid_from
-        slots = self.slots or (*self.songs, *[AUTO] * SLOTS)[:SLOTS]
+        songs = (code or AUTO for code in self.songs)
+        slots = self.slots or (*songs, *[AUTO] * SLOTS)[:SLOTS]
         return Draft(self.owner, self.kind, begins, self.valid_to, slots, self.reserve)
 
     @property
@@ -74,8 +94,27 @@ class Resolved:
 
 def current_edition(editions: Iterable[Edition], at: datetime) -> Edition | None:
     """Return the edition of one owner that holds at an instant; None: there is none."""
-    holding = [edition for edition in editions if edition.holds(at)]
+    holding = [edition for edition in standing(editions, at) if edition.holds(at)]
     return max(holding, key=_rank, default=None)
+
+
+def standing(editions: Iterable[Edition], at: datetime) -> list[Edition]:
+    """Return what one owner has said last, until an instant, of each kind and beginning.
+
+    Withdrawals are among it. A draft's weekly fillings were said at once: they stand together.
+    """
+    return said_last(edition for edition in editions if edition.published_at <= at)
+
+
+def said_last(editions: Iterable[Edition]) -> list[Edition]:
+    """Return those of one owner's editions in whose place no later statement has come."""
+    listed = list(editions)
+    newest: dict[Statement, datetime] = {}
+    for edition in listed:
+        known = newest.get(edition.statement)
+        if known is None or known < edition.said_at:
+            newest[edition.statement] = edition.said_at
+    return [edition for edition in listed if edition.said_at == newest[edition.statement]]
 
 
 def _rank(edition: Edition) -> tuple[int, datetime, datetime, datetime, datetime, str, int]:
@@ -94,9 +133,9 @@ def last_good_edition(editions: Iterable[Edition], at: datetime) -> Edition | No
     """Return the regular edition that ended last, not longer than `LAST_GOOD` ago."""
     ended = [
         edition
-        for edition in editions
+        for edition in standing(editions, at)
         if edition.kind == "regular"
-        and edition.published_at <= at
+        and not edition.is_withdrawal
         and edition.valid_to is not None
         and edition.valid_to <= at < edition.valid_to + LAST_GOOD
     ]

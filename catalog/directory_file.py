@@ -12,7 +12,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
 from catalog.written import (
-    LONGEST_FILE,
+    AUTO,
     MOST_EDITIONS,
     MOST_SONGS,
     TOP,
@@ -21,12 +21,11 @@ from catalog.written import (
     Word,
     Written,
     WrittenEdition,
-    decoded,
     nothing,
     plain,
+    text_of,
 )
 
-AUTO = "auto"
 BEGINS_WITH = "the file begins with `branch: NAME` or `province: NAME`"
 TOO_DEEP = "brackets or dashes stand within each other without end"
 MOST_BRACKETS = 20
@@ -42,6 +41,7 @@ _SENTENCES = (
      " its end"),
     ("expected ',' or '}'", "a { begins here that is never closed; it is not needed"),
     ("expected <block end>", "this line is not indented like the lines it belongs to"),
+    ("expected the node content", "something is missing here: between two commas stands a code"),
     ("another document", "`---` stands here; a file has one part only"),
     ("cannot start any token", "this sign cannot begin a word; put the word between quotes"),
     ("undefined alias", "a word cannot begin with *; put it between quotes"),
@@ -49,17 +49,17 @@ _SENTENCES = (
 _AT_ITS_BEGINNING = ("could not find expected ':'", "unexpected end of stream", "expected ','")
 """What these complain of began where their context did, not where they were noticed."""
 
+_NO_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+
 _WIDE_MARKS = {"：": ": ", "，": ", ", "［": "[", "］": "]", "【": "[", "】": "]", "－": "-",
                "“": '"', "”": '"', "\u3000": " ", "\xa0": " ", "＃": "#"}  # fmt: skip
 
 
 def read_file(data: bytes, file: str) -> Written:
     """Return what a branch's YAML file says; what cannot be read is among its mistakes."""
-    if len(data) > LONGEST_FILE:
-        return nothing(file, Mistake(TOP, f"the file is longer than {LONGEST_FILE} bytes"))
-    text = decoded(data)
-    if text is None:
-        return nothing(file, Mistake(TOP, "this is no text file; save it as plain text"))
+    text = text_of(data, "plain text")
+    if isinstance(text, Mistake):
+        return nothing(file, text)
     marks, text = _with_usual_marks(text)
     if _is_too_deep(text):
         return nothing(file, *marks, Mistake(TOP, TOO_DEEP))
@@ -67,7 +67,7 @@ def read_file(data: bytes, file: str) -> Written:
         root = YAML(typ="rt").compose(io.StringIO(text))
     except RecursionError:
         return nothing(file, *marks, Mistake(TOP, TOO_DEEP))
-    except (YAMLError, ValueError) as error:  # ValueError: an impossible escape or number
+    except (YAMLError, ValueError, OverflowError) as error:  # an impossible escape or number
         told = {mistake.place.line for mistake in marks}
         mistake = _explained(error, text)
         return nothing(file, *marks, *(() if mistake.place.line in told else (mistake,)))
@@ -115,7 +115,7 @@ def _is_too_deep(text: str) -> bool:
     return False
 
 
-def _explained(error: YAMLError | ValueError, text: str) -> Mistake:
+def _explained(error: Exception, text: str) -> Mistake:
     if isinstance(error, ReaderError):
         character = chr(error.character)
         before = text.partition(character)[0]
@@ -204,7 +204,7 @@ class _Reader:
     def _entries(self, node: MappingNode, known: set[str]) -> dict[str, Node]:
         entries: dict[str, Node] = {}
         for key, value in node.value:
-            name = str(key.value) if isinstance(key, ScalarNode) else ""
+            name = self._said(key) if isinstance(key, ScalarNode) else ""
             if name not in known:
                 named = name if isinstance(key, ScalarNode) else "this"
                 self._wrong(key, f"`{named}` is not known here; known are {_listed(known)}")
@@ -220,7 +220,15 @@ class _Reader:
         if not isinstance(node, ScalarNode):
             self._wrong(node, "one word stands here, not a list")
             return None
-        return Word(" ".join(str(node.value).split()), _place(node))
+        return Word(" ".join(self._said(node).split()), _place(node))
+
+    def _said(self, node: ScalarNode) -> str:
+        """Return a word; an escape such as "\\uD800" gives what no text can hold, nor any log."""
+        said = str(node.value)
+        if _NO_TEXT.search(said):
+            self._wrong(node, "a sign stands here that is no character; write plain digits")
+            return _NO_TEXT.sub("\ufffd", said)
+        return said
 
     def _wrong(self, node: Node | None, sentence: str) -> None:
         self._mistakes.append(Mistake(TOP if node is None else _place(node), sentence))

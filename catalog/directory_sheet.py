@@ -16,7 +16,7 @@ from typing import Any
 
 from catalog.branches import PROVINCE
 from catalog.written import (
-    LONGEST_FILE,
+    AUTO,
     MOST_EDITIONS,
     TOP,
     Mistake,
@@ -24,15 +24,17 @@ from catalog.written import (
     Word,
     Written,
     WrittenEdition,
-    decoded,
     nothing,
     plain,
+    text_of,
+    too_long,
 )
 
 SONGS = tuple(str(slot) for slot in range(1, 11))
 COLUMNS = ("branch", "province", "from", "to", "kind", *SONGS, "reserve", "contact")
 EXAMPLE = "branch,from,to,kind,1,2,3,4,5,6,7,8,9,10,reserve"
 MOST_COLUMNS = 40
+MOST_ROWS = MOST_EDITIONS + 2
 LONGEST_UNPACKED = 8 * 1024 * 1024
 """Bytes; a workbook is a zip, and a small one can hide a very large one."""
 MOST_PARTS = 200
@@ -42,18 +44,25 @@ Row = Sequence[Word]
 
 def read_csv(data: bytes, file: str) -> Written:
     """Return what a CSV says: UTF-8, UTF-16 or GBK; commas, semicolons or tabs between cells."""
-    if len(data) > LONGEST_FILE:
-        return nothing(file, Mistake(TOP, f"the file is longer than {LONGEST_FILE} bytes"))
-    text = decoded(data)
-    if text is None:
-        return nothing(file, Mistake(TOP, "this is no text file; save it as CSV"))
+    text = text_of(data, "CSV")
+    if isinstance(text, Mistake):
+        return nothing(file, text)
     first = text.lstrip().partition("\n")[0]
     between = max(",;\t", key=first.count)
     try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=between))
+        rows = list(_rows(text, between))
     except csv.Error as error:
         return nothing(file, Mistake(TOP, f"this is no CSV: {error}"))
-    return _written(file, (_words(number, row) for number, row in enumerate(rows, start=1)))
+    return _written(file, rows)
+
+
+def _rows(text: str, between: str) -> Iterator[Row]:
+    # A quoted cell may hold a new line: then the file's lines are more than the sheet's rows.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=between)
+    line = 1
+    for number, row in enumerate(reader, start=1):
+        yield _words(number, row, line)
+        line = reader.line_num + 1
 
 
 def read_workbook(data: bytes, file: str) -> Written:
@@ -68,10 +77,12 @@ def read_workbook(data: bytes, file: str) -> Written:
         book = load_workbook(io.BytesIO(data), read_only=True, keep_links=False)
         sheet = book.worksheets[0]
         sheet.reset_dimensions()
-        cells = [tuple(row) for row in sheet.iter_rows(max_row=MOST_EDITIONS + 2,
-                                                       max_col=MOST_COLUMNS)]  # fmt: skip
+        cells, beyond = _bounded(sheet.iter_rows())
     except Exception:  # the library raises whatever a damaged part makes of it
         return nothing(file, Mistake(TOP, "this workbook is damaged; save it again as xlsx"))
+    if beyond is not None:
+        return nothing(file, Mistake(beyond, f"a directory's sheet has {MOST_ROWS} rows and"
+                                     f" {MOST_COLUMNS} columns at most"))  # fmt: skip
     formulas = [
         Mistake(_cell(number, column), "a formula stands here; write the value itself")
         for number, row in enumerate(cells, start=1)
@@ -87,10 +98,23 @@ def read_workbook(data: bytes, file: str) -> Written:
     return _written(file, rows)
 
 
+def _bounded(rows: Iterable[Sequence[Any]]) -> tuple[list[Sequence[Any]], Place | None]:
+    """Return the rows as far as a directory's may reach, and the first cell filled beyond that."""
+    kept: list[Sequence[Any]] = []
+    for number, row in enumerate(rows, start=1):
+        first = MOST_COLUMNS if number <= MOST_ROWS else 0
+        for column, cell in enumerate(row[first:], start=first + 1):
+            if cell.value is not None:
+                return kept, _cell(number, column)
+        if number <= MOST_ROWS:
+            kept.append(row[:MOST_COLUMNS])
+    return kept, None
+
+
 def _unsafe(data: bytes) -> str | None:
     """Say why a workbook is not even opened; None: it may be."""
-    if len(data) > LONGEST_FILE:
-        return f"the file is longer than {LONGEST_FILE} bytes"
+    if sentence := too_long(data):
+        return sentence
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as parts:
             listed = parts.infolist()
@@ -129,17 +153,20 @@ def _shown(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _cell(line: int, column: int) -> Place:
+def _cell(number: int, column: int, line: int = 0) -> Place:
+    """Return a cell's place; `line`: where its row stands in the file, if that is another one."""
     letters = ""
     rest = column
     while rest:
         rest, letter = divmod(rest - 1, 26)
         letters = chr(ord("A") + letter) + letters
-    return Place(line, column, f"{letters}{line}")
+    return Place(line or number, column, f"{letters}{number}")
 
 
-def _words(line: int, row: Iterable[str]) -> Row:
-    return [Word(text.strip(), _cell(line, column)) for column, text in enumerate(row, start=1)]
+def _words(number: int, row: Iterable[str], line: int = 0) -> Row:
+    return [
+        Word(text.strip(), _cell(number, column, line)) for column, text in enumerate(row, start=1)
+    ]
 
 
 def _written(file: str, rows: Iterable[Row]) -> Written:
@@ -224,7 +251,7 @@ class _Entry:
             kind=self.word("kind"),
             begins=self.word("from"),
             ends=self.word("to"),
-            songs=tuple(self.word(song) or Word("auto", self._place) for song in SONGS),
+            songs=tuple(self.word(song) or Word(AUTO, self._place) for song in SONGS),
             reserve=tuple(self._reserve()),
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import PurePath
@@ -12,22 +13,12 @@ from zoneinfo import ZoneInfo
 
 from catalog.branches import BRANCHES, PROVINCE
 from catalog.tones import Tone
-from catalog.values import NotAMobile, parse_msisdn
-from catalog.written import TOP, Mistake, Place, Word, Written, WrittenEdition, plain
+from catalog.values import TONE_CODE, NotAMobile, parse_msisdn
+from catalog.written import AUTO, TOP, Mistake, Place, Word, Written, WrittenEdition, plain
 
 SLOTS = 10
-AUTO = "auto"
-"""Stands in a slot that the chart fills."""
 PRECEDENCE = {"regular": 0, "holiday": 1, "emergency": 2}
 _INSTANT = timedelta(microseconds=1)
-
-
-class BadDirectory(Exception):
-    """A branch's file cannot be used; each of `errors` reads `file:line:column: sentence`."""
-
-    def __init__(self, errors: Sequence[str]) -> None:
-        super().__init__("\n".join(errors))
-        self.errors = tuple(errors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +44,16 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A file's drafts in their order, and every error in it. `contact` is a number, or empty."""
+    """A file's drafts in their order, and every error in it. `contact` is a number, or empty.
+
+    `warnings` tell of what is allowed and hardly meant.
+    """
 
     owner: str
     contact: str
     drafts: tuple[Draft, ...]
     errors: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +61,15 @@ class Knowledge:
     """What a file is checked against: tones by code, checksums of the owner's history, the time.
 
     A draft that was published once is not held against today's catalogue again: what has been
-    retired since is replaced when it is heard, and must not keep next week's edition out.
+    retired since is replaced when it is heard, and must not keep next week's edition out. So many
+    days before a licence's end its tone is sold no more.
     """
 
     tones: Mapping[str, Tone]
     timezone: ZoneInfo
     now: datetime
     published: Set[str] = field(default=frozenset())
+    stop_selling_days: int = 0
 
 
 def owner_of(written: Written) -> str:
@@ -94,9 +91,13 @@ def check(written: Written, knowledge: Knowledge) -> Checked:
     """Return a file's drafts; every error of the file is told at once, in the file's order."""
     checker = _Checker(written, knowledge)
     drafts = checker.drafts()
-    mistakes = sorted({*written.mistakes, *checker.mistakes})
-    errors = tuple(f"{written.file}:{one.place}: {one.sentence}" for one in mistakes)
-    return Checked(owner_of(written), contact_of(written), drafts, errors)
+    errors = _told(written, {*written.mistakes, *checker.mistakes})
+    warnings = _told(written, set(checker.warnings))
+    return Checked(owner_of(written), contact_of(written), drafts, errors, warnings)
+
+
+def _told(written: Written, mistakes: Set[Mistake]) -> tuple[str, ...]:
+    return tuple(f"{written.file}:{one.place}: {one.sentence}" for one in sorted(mistakes))
 
 
 def same_owner_twice(files: Sequence[Written]) -> dict[str, Mistake]:
@@ -128,7 +129,9 @@ class _Checker:
         self._written = written
         self._knows = knowledge
         self._owner = owner_of(written)
+        self._regular = sorted(self._regular_beginnings())
         self.mistakes: list[Mistake] = []
+        self.warnings: list[Mistake] = []
 
     def drafts(self) -> tuple[Draft, ...]:
         self._check_owner()
@@ -154,8 +157,11 @@ class _Checker:
             return
         if not self._owner:
             kind = self._written.owner_is
-            names = ", ".join(BRANCHES) if kind == "branch" else PROVINCE
-            self._wrong(owner.place, f"there is no {kind} {owner.text!r}; there are {names}")
+            known = f"there are {', '.join(BRANCHES)}" if kind == "branch" else f"it is {PROVINCE}"
+            other = "province" if kind == "branch" else "branch"
+            if plain(owner.text) in (PROVINCE, *BRANCHES):
+                known = f"write `{other}: {plain(owner.text)}`"
+            self._wrong(owner.place, f"there is no {kind} {owner.text!r}; {known}")
             return
         stem = PurePath(self._written.file).stem.lower()
         if stem in (PROVINCE, *BRANCHES) and stem != self._owner:
@@ -187,7 +193,19 @@ class _Checker:
         draft = Draft(self._owner, kind, begins, ends, slots, reserve)
         if draft.checksum not in self._knows.published:
             self._check_tones(edition, begins, ends)
+            self._warn_of_unsold(edition, begins, ends)
         return draft
+
+    def _regular_beginnings(self) -> Iterator[datetime]:
+        for edition in self._written.editions:
+            kind = "regular" if edition.kind is None else plain(edition.kind.text).lower()
+            if edition.begins is not None and kind == "regular":
+                with suppress(ValueError):
+                    yield instant(edition.begins.text, self._knows.timezone).astimezone(UTC)
+
+    def _next_begins(self, begins: datetime) -> datetime | None:
+        """Return when the next regular edition of the file begins; None: none does."""
+        return next((at for at in self._regular if at > begins), None)
 
     def _kind(self, edition: WrittenEdition) -> str:
         kind = "regular" if edition.kind is None else plain(edition.kind.text).lower()
@@ -234,7 +252,7 @@ class _Checker:
                 self._wrong(word.place, sentence)
 
     def _unfit(self, code: str, begins: datetime | None, ends: datetime | None) -> str | None:
-        if not re.fullmatch(r"[1-9][0-9]{2,7}", code, re.ASCII):
+        if TONE_CODE.fullmatch(code) is None:
             return f"{code!r} is not a tone's code (3 to 8 digits; one in each place, or `auto`)"
         tone = self._knows.tones.get(code)
         if tone is None:
@@ -255,7 +273,29 @@ class _Checker:
             return f"the licence of tone {tone.code} ended on {until}, before this edition is heard"
         if ends is not None and until < self._local(ends - _INSTANT):
             return f"the licence of tone {tone.code} ends on {until}, before this edition does"
+        following = None if ends else self._next_begins(begins)
+        if following and following > now and until < self._local(following - _INSTANT):
+            return (
+                f"the licence of tone {tone.code} ends on {until}, before the next edition begins,"
+                f" on {self._local(following)}"
+            )
         return None
+
+    def _warn_of_unsold(
+        self, edition: WrittenEdition, begins: datetime, ends: datetime | None
+    ) -> None:
+        if ends is not None and ends <= self._knows.now:
+            return
+        first = self._local(max(begins, self._knows.now))
+        for word in edition.songs:
+            tone = self._knows.tones.get(self._code(word))
+            until = None if tone is None else tone.licence_until
+            if until is not None and until - timedelta(self._knows.stop_selling_days) < first:
+                sentence = (
+                    f"tone {self._code(word)} would be heard but not sold: its licence ends on"
+                    f" {until}, and selling stops {self._knows.stop_selling_days} days before"
+                )
+                self.warnings.append(Mistake(word.place, sentence))
 
     def _local(self, at: datetime) -> date:
         return at.astimezone(self._knows.timezone).date()

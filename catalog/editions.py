@@ -6,14 +6,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import zip_longest
 
 from sqlalchemy import Connection, Row, bindparam, insert, select
 
-from catalog.directories import Edition, current_edition
+from catalog.directories import Edition, current_edition, said_last
 from catalog.drafts import SLOTS, Draft
-from catalog.filling import Song
+from catalog.filling import EMPTY, Song
 from catalog.tones import catalogue_changed
 from store.once import insert_once
 from store.schema import edition as table
@@ -21,6 +21,9 @@ from store.schema import edition_slot
 
 RESERVE = SLOTS
 """Slots 1 to 10 are sung; what stands behind them is the reserve, in its order."""
+
+
+_INSTANT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Who published an edition and why. `origin` is file, chart (a week's filling) or rollback."""
+    """Who published an edition and why; for `origin` see `Edition`."""
 
     author: str
     reason: str
@@ -44,12 +47,16 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """An edition as its owner's history has it; `before` is the edition that it took over from."""
+    """An edition as its owner's history has it; `before` is the edition that it took over from.
+
+    `was` is that edition.
+    """
 
     edition: Edition
     proof: Proof
     before: int | None
     changes: tuple[Change, ...]
+    was: Edition | None = None
 
 
 _OF_OWNER = select(table).where(table.c.owner == bindparam("owner")).order_by(table.c.edition_id)
@@ -98,14 +105,16 @@ def contact_of(connection: Connection, owner: str) -> str:
 
 def _editions(
     rows: Iterable[Row[tuple[object, ...]]], slots: Iterable[Row[tuple[object, ...]]]
-) -> list[Edition]:  # noqa: E501  two results
-    by_edition: dict[int, list[Song]] = {}
+) -> list[Edition]:
+    by_edition: dict[int, list[Song]] = {}  # in their slots
     reserves: dict[int, list[str]] = {}
     for row in slots:
         if row.slot > RESERVE:
             reserves.setdefault(row.edition_id, []).append(row.code)
         else:
-            by_edition.setdefault(row.edition_id, []).append(Song(row.code, row.source))
+            songs = by_edition.setdefault(row.edition_id, [])
+            songs += [EMPTY] * (row.slot - 1 - len(songs))
+            songs.append(Song(row.code, row.source))
     return [
         _edition(row, by_edition.get(row.edition_id, []), reserves.get(row.edition_id, []))
         for row in rows
@@ -114,7 +123,7 @@ def _editions(
 
 def _edition(
     row: Row[tuple[object, ...]], songs: Sequence[Song], reserve: Sequence[str]
-) -> Edition:  # noqa: E501  the row and what belongs to it
+) -> Edition:
     return Edition(
         owner=row.owner,
         kind=row.kind,
@@ -129,6 +138,8 @@ def _edition(
         said_at=row.said_at,
         published_at=row.published_at,
         checksum=row.checksum,
+        origin=row.origin,
+        left_out=bool(row.draft) and json.loads(row.draft).get("left_out", False),
     )
 
 
@@ -153,15 +164,23 @@ def first_edition(draft: Draft, songs: Sequence[Song], now: datetime) -> Edition
     )
 
 
+def next_said_at(editions: Iterable[Edition], now: datetime) -> datetime:
+    """Return when what an owner says now is said: behind all it said, though a clock went back."""
+    return max([now, *(edition.said_at + _INSTANT for edition in editions)])
+
+
+def as_published(editions: Iterable[Edition], now: datetime) -> list[Edition]:
+    """Return editions as if none had been published later than now: a clock may have gone back."""
+    return [replace(one, published_at=min(one.published_at, now)) for one in editions]
+
+
 def store_edition(connection: Connection, edition: Edition, proof: Proof) -> Edition | None:
     """Add an edition to its owner's history; return it with its number.
 
     None, and nothing is stored, when an edition of its checksum is in that history already:
     another host was first, or the file says again what it said before.
     """
-    earlier = editions_of(connection, edition.owner)
-    heard_from = max(edition.valid_from, edition.published_at)
-    before = current_edition(earlier, heard_from)
+    before = _before(editions_of(connection, edition.owner), edition)
     if not insert_once(connection, table, _row(edition, proof, before)):
         return None
     key = {"owner": edition.owner, "checksum": edition.checksum}
@@ -169,7 +188,19 @@ def store_edition(connection: Connection, edition: Edition, proof: Proof) -> Edi
     if rows := list(_slot_rows(edition, edition_id)):
         connection.execute(insert(edition_slot), rows)
     catalogue_changed(connection)
-    return replace(edition, edition_id=edition_id)
+    return replace(edition, edition_id=edition_id, origin=proof.origin)
+
+
+def _before(earlier: Sequence[Edition], edition: Edition) -> Edition | None:
+    """Return what an edition takes over from: one of its kind: the week goes on under a holiday.
+
+    A withdrawal takes over from what it withdraws.
+    """
+    if edition.is_withdrawal:
+        same = [one for one in said_last(earlier) if one.statement == edition.statement]
+        return max(same, key=lambda one: one.edition_id, default=None)
+    same_kind = [one for one in earlier if one.kind == edition.kind]
+    return current_edition(same_kind, max(edition.valid_from, edition.published_at))
 
 
 def _row(edition: Edition, proof: Proof, before: Edition | None) -> dict[str, object]:
@@ -185,7 +216,9 @@ def _row(edition: Edition, proof: Proof, before: Edition | None) -> dict[str, ob
         "reason": proof.reason[:200],
         "said_from": edition.said_from or edition.valid_from,
         "said_at": edition.said_at,
-        "draft": json.dumps({"songs": edition.slots}),
+        "draft": json.dumps(
+            {"songs": edition.slots} | ({"left_out": True} if edition.left_out else {})
+        ),
         "difference": json.dumps(_difference(before, edition)),
         "contact": proof.contact,
     }
@@ -197,16 +230,23 @@ def _slot_rows(edition: Edition, edition_id: int) -> Iterable[dict[str, object]]
     songs = [*zip(edition.songs, sources, strict=True)]
     missing = SLOTS - len(songs)
     for slot, (code, source) in enumerate(songs, start=1):
+        if not code:
+            continue
         yield {"edition_id": edition_id, "slot": slot, "code": code, "source": source}
     for slot, (code, source) in enumerate(reserve, start=len(songs) + missing + 1):
         yield {"edition_id": edition_id, "slot": slot, "code": code, "source": source}
 
 
 def _difference(before: Edition | None, edition: Edition) -> dict[str, object]:
-    pairs = zip_longest(() if before is None else before.songs, edition.songs)
+    was = () if before is None or edition.is_withdrawal else before.songs
+    pairs = zip_longest(was, edition.songs)
     return {
         "before": None if before is None else before.edition_id,
-        "slots": [[slot, was, now] for slot, (was, now) in enumerate(pairs, start=1) if was != now],
+        "slots": [
+            [slot, was or None, now or None]
+            for slot, (was, now) in enumerate(pairs, start=1)
+            if (was or None) != (now or None)
+        ],
     }
 
 
@@ -221,7 +261,9 @@ def history(connection: Connection, owner: str) -> tuple[Published, ...]:
         told = json.loads(row.difference) if row.difference else {"before": None, "slots": []}
         changes = tuple(Change(*change) for change in told["slots"])
         proof = Proof(row.author, row.reason, row.origin, row.contact)
-        found.append(Published(editions[row.edition_id], proof, told["before"], changes))
+        before = told["before"]
+        was = editions.get(before)
+        found.append(Published(editions[row.edition_id], proof, before, changes, was))
     return tuple(sorted(found, key=_newest, reverse=True))
 
 
@@ -236,11 +278,12 @@ def roll_back(
 
     The copy has the old songs and the present one's kind, beginning and end, so it is heard from
     now on, gives way to what was to follow, and to the next correction of the file. Where nothing
-    holds now, the old edition's own kind and end stand. None: the owner has no such edition.
+    holds now, the old edition's own kind and end stand. None: the owner has no such edition, or a
+    withdrawal, which has no songs.
     """
-    editions = editions_of(connection, owner)
+    editions = as_published(editions_of(connection, owner), now)
     old = next((one for one in editions if one.edition_id == edition_id), None)
-    if old is None:
+    if old is None or old.is_withdrawal:
         return None
     held = current_edition(editions, now) or _from_now_on(old, now)
     said = f"rollback\n{edition_id}\n{now.isoformat()}"
@@ -252,7 +295,7 @@ def roll_back(
         valid_to=held.valid_to,
         slots=old.draft.slots,
         said_from=held.said_from or held.valid_from,
-        said_at=now,
+        said_at=next_said_at(editions, now),
         published_at=now,
         checksum=hashlib.sha256(said.encode()).hexdigest(),
     )
@@ -266,3 +309,68 @@ def _from_now_on(old: Edition, now: datetime) -> Edition:
         old, kind="regular" if over else old.kind, valid_to=None if over else old.valid_to,
         said_from=min(old.said_from or old.valid_from, now),
     )  # fmt: skip
+
+
+# ---------------------------------------------------------------- withdrawing
+
+
+@dataclass(frozen=True, slots=True)
+class NotWithdrawn:
+    """Why an edition was not withdrawn, in a sentence."""
+
+    reason: str
+
+
+def withdraw(
+    connection: Connection, owner: str, edition_id: int, author: str, reason: str, now: datetime
+) -> Edition | NotWithdrawn:
+    """Say that an edition, and every week's filling of it, is not meant any more, from now on.
+
+    That is a statement of its owner's history like any other: nothing is deleted, and a time that
+    has passed keeps what was heard. What stands in the file unchanged does not come again.
+    """
+    editions = editions_of(connection, owner)
+    meant = next((one for one in editions if one.edition_id == edition_id), None)
+    if meant is None:
+        return NotWithdrawn(f"{owner} has no edition {edition_id}")
+    if meant.is_withdrawal:
+        return NotWithdrawn(f"edition {edition_id} is a withdrawal itself")
+    last = [one for one in said_last(editions) if one.statement == meant.statement]
+    newest = max(last, key=lambda one: one.edition_id)
+    if newest.is_withdrawal:
+        return NotWithdrawn(f"edition {edition_id} was withdrawn by edition {newest.edition_id}")
+    if newest.said_at != meant.said_at:
+        return NotWithdrawn(f"edition {edition_id} was replaced by edition {newest.edition_id}")
+    said = withdrawal(newest, next_said_at(editions, now), now)
+    proof = Proof(author, reason, "withdrawal")
+    return store_edition(connection, said, proof) or NotWithdrawn("another host was first")
+
+
+def withdrawal(
+    meant: Edition, said_at: datetime, now: datetime, *, left_out: bool = False
+) -> Edition:
+    """Return what withdraws an edition: a statement in its place that holds at no time.
+
+    `left_out`: because the owner's file does not say it any more; should it again, it comes again.
+    """
+    kind, said_from = meant.statement
+    empty = max(said_from, now)
+    said = (
+        "withdrawal",
+        kind,
+        *(at.astimezone(UTC).isoformat() for at in (said_from, meant.said_at)),
+    )
+    return Edition(
+        owner=meant.owner,
+        kind=kind,
+        valid_from=empty,
+        valid_to=empty,
+        songs=(),
+        reserve=(),
+        said_from=said_from,
+        said_at=said_at,
+        published_at=now,
+        checksum=hashlib.sha256("\n".join(said).encode()).hexdigest(),
+        origin="withdrawal",
+        left_out=left_out,
+    )

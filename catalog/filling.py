@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from catalog.drafts import AUTO, Draft
+from catalog.drafts import Draft
+from catalog.written import AUTO
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,17 +17,22 @@ class Song:
     source: str
 
 
+EMPTY = Song("", "chart")
+"""A slot that nothing was there for."""
+
+
 def fill(
     draft: Draft,
     ranking: Iterable[str],
     playable: Callable[[str], bool],
     catalogue: Iterable[str] = (),
 ) -> tuple[Song, ...]:
-    """Return the ten songs of a draft, in their slots.
+    """Return the ten songs of a draft, each in its slot.
 
     `ranking` is the chart, best first; `catalogue` follows the chart and the reserve when both are
-    too short. Only songs that are `playable` fill a slot. There are fewer than ten songs when all
-    of that is not enough: what is missing is replaced when it is heard.
+    too short. Only songs that are `playable` fill a slot. When all of that is not enough, a slot
+    before another song is `EMPTY` and those behind the last are left out: what is missing is
+    replaced when it is heard, and nothing pinned moves.
     """
     taken = {code for code in draft.slots if code != AUTO}
     spare = (
@@ -41,8 +47,9 @@ def fill(
     )
     songs = []
     for code in draft.slots:
-        song = next(spare, None) if code == AUTO else Song(code, "file")
-        if song is not None:
-            taken.add(song.code)
-            songs.append(song)
+        song = next(spare, EMPTY) if code == AUTO else Song(code, "file")
+        taken.add(song.code)
+        songs.append(song)
+    while songs and songs[-1] == EMPTY:
+        songs.pop()
     return tuple(songs)

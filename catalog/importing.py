@@ -25,6 +25,14 @@ class Planned:
     is_new_code: bool
     """Whether the code is one that we gave it."""
 
+    @property
+    def replaced(self) -> Tone | None:
+        """The live tone that has the code and is quite another song: neither title nor artist."""
+        known, row = self.known, self.row
+        if known is None or known.state == lifecycle.RETIRED:
+            return None
+        return None if row.title == known.title or row.artist == known.artist else known
+
     def tone(self, sound: str, duration_ms: int, title_sound: str | None) -> Tone:
         """Return the tone that it becomes with these sound files."""
         is_suspended = self.state == lifecycle.SUSPENDED and self.known is not None
@@ -40,11 +48,13 @@ def plan_import(
     timezone: ZoneInfo,
     *,
     as_draft: bool,
+    replaces: bool = False,
 ) -> tuple[Planned, ...]:
     """Return what becomes of each line, given the tones that there are.
 
     A line without a code gets that of the same song (title, artist, SP) if there is one, so that
-    importing a file twice makes no second tone of it; else the next free code.
+    importing a file twice makes no second tone of it; else the next free code. Unless somebody asks
+    for it (`replaces`) no line makes quite another song of a live tone.
 
     Raises:
         BadCatalogue: every line that cannot be, as `name:line:column: value: reason` sentences.
@@ -62,7 +72,11 @@ def plan_import(
     errors += [
         (one.row.line, error)
         for one in planned
-        for error in (*_in_quarantine(one, now, timezone), *_without_sound(one))
+        for error in (
+            *_in_quarantine(one, now, timezone),
+            *(() if replaces else _of_another_song(one)),
+            *_without_sound(one),
+        )
     ]
     if errors:
         raise BadCatalogue([f"{name}:{line}:{error}" for line, error in sorted(errors)])
@@ -125,10 +139,17 @@ def _in_quarantine(one: Planned, now: datetime, timezone: ZoneInfo) -> Iterator[
         yield f"code: {row.code}: it was {was}; {free}"
 
 
+def _of_another_song(one: Planned) -> Iterator[str]:
+    was = one.replaced
+    if was is not None:
+        code = one.row.code
+        yield f"code: {code}: it is {was.title} by {was.artist}; only --replace makes another of it"
+
+
 def _without_sound(one: Planned) -> Iterator[str]:
     if one.row.audio:
         return
-    is_other_song = (
+    is_other_song = one.replaced is not None or (
         one.known is not None
         and one.known.state == lifecycle.RETIRED
         and not one.known.is_song(one.row.title, one.row.artist)

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, bindparam, select
 
 from catalog import charts
-from catalog.directories import Edition
-from catalog.drafts import AUTO, Checked, Draft, Knowledge, check, owner_of
-from catalog.editions import Proof, editions_of, first_edition, store_edition
+from catalog.directories import Edition, Statement, said_last
+from catalog.drafts import Checked, Draft, Knowledge, check, owner_of
+from catalog.editions import (
+    Proof,
+    editions_of,
+    first_edition,
+    next_said_at,
+    store_edition,
+    withdrawal,
+)
 from catalog.filling import Song, fill
 from catalog.tones import Tone, these_tones
-from catalog.written import Written
+from catalog.written import AUTO, Written
 from store.schema import tone as tone_table
 
 A_WEEK = timedelta(days=7)
@@ -32,10 +40,26 @@ _FIRST_TONES = (
 
 
 @dataclass(frozen=True, slots=True)
+class Plan:
+    """What publishing a file would do; nothing, if it has errors.
+
+    `new` are drafts that its owner's history has not; `withdrawn` is what was to come and the file
+    no longer says. `unheard` tells of drafts that stand in it again though a later file took their
+    place, `notes` of what else its owner may want to know, each as `file:line:column: sentence`.
+    """
+
+    checked: Checked
+    new: tuple[Draft, ...] = ()
+    withdrawn: tuple[Edition, ...] = ()
+    unheard: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of a file: its new editions, or its errors and nothing else.
 
-    `notes` name editions of the file that were published before and replaced since.
+    `withdrawn` are the editions that it withdrew; `unheard` and `notes`: see `Plan`.
     """
 
     owner: str
@@ -43,14 +67,40 @@ class Outcome:
     editions: tuple[Edition, ...] = ()
     errors: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    withdrawn: tuple[Edition, ...] = ()
+    unheard: tuple[str, ...] = ()
 
 
-def check_file(connection: Connection, written: Written, now: datetime, timezone: str) -> Checked:
-    """Return a file's drafts, checked against the catalogue and its owner's history."""
-    owner = owner_of(written)
-    published = frozenset(one.checksum for one in editions_of(connection, owner))
+def plan(
+    connection: Connection,
+    written: Written,
+    now: datetime,
+    timezone: str,
+    stop_selling_days: int = 0,
+) -> Plan:
+    """Return a file's drafts, checked against the catalogue, and what publishing them would do."""
+    known = editions_of(connection, owner_of(written))
+    last = _statements(known)
+    again = {statement for statement, one in last.items() if one.left_out}
+    published = frozenset(one.checksum for one in known if one.statement not in again)
     tones = these_tones(connection, written.codes())
-    return check(written, Knowledge(tones, ZoneInfo(timezone), now, published))
+    knowledge = Knowledge(tones, ZoneInfo(timezone), now, published, stop_selling_days)
+    checked = check(written, knowledge)
+    if checked.errors:
+        return Plan(checked)
+    said = {(draft.kind, draft.valid_from) for draft in checked.drafts}
+    replaced = tuple(_replaced(written, checked.drafts, known, now))
+    return Plan(
+        checked,
+        new=tuple(draft for draft in checked.drafts if draft.checksum not in published),
+        withdrawn=tuple(
+            one
+            for statement, one in last.items()
+            if one.origin == "file" and statement[1] > now and statement not in said
+        ),
+        unheard=tuple(note for by_file, note in replaced if by_file),
+        notes=(*checked.warnings, *(note for by_file, note in replaced if not by_file)),
+    )
 
 
 def publish_file(
@@ -60,55 +110,93 @@ def publish_file(
     reason: str,
     now: datetime,
     timezone: str,
+    stop_selling_days: int = 0,
 ) -> Outcome:
     """Store the drafts of a file whose checksum is new in its owner's history: all or none.
 
-    Open slots are filled by the chart as it stands. A file with an error changes nothing.
+    What had not begun yet and stands in the file no more is withdrawn: the file says what is to
+    come. Open slots are filled by the chart as it stands. A file with an error changes nothing.
     """
-    checked = check_file(connection, written, now, timezone)
+    planned = plan(connection, written, now, timezone, stop_selling_days)
+    checked = planned.checked
     if checked.errors:
         return Outcome(checked.owner, checked.contact, errors=checked.errors)
     known = editions_of(connection, checked.owner)
+    said_at = next_said_at(known, now)
     proof = Proof(author, reason, "file", checked.contact)
+    gone = [
+        one
+        for one in planned.withdrawn
+        if store_edition(
+            connection,
+            withdrawal(one, said_at, now, left_out=True),
+            Proof(author, reason or "no longer in the file", "withdrawal"),
+        )
+    ]
     stored = []
-    for draft in checked.drafts:
-        if any(one.checksum == draft.checksum for one in known):
-            continue
+    for draft in planned.new:
         songs = filled(connection, draft, max(draft.valid_from, now), timezone)
-        edition = store_edition(connection, first_edition(draft, songs, now), proof)
-        if edition is not None:
-            stored.append(edition)
+        edition = replace(first_edition(draft, songs, now), said_at=said_at)
+        edition = replace(edition, checksum=_checksum(edition, known))
+        kept = store_edition(connection, edition, proof)
+        if kept is not None:
+            stored.append(kept)
     return Outcome(
         checked.owner,
         checked.contact,
         tuple(stored),
-        notes=tuple(_superseded(written, checked.drafts, known)),
+        notes=planned.notes,
+        withdrawn=tuple(gone),
+        unheard=planned.unheard,
     )
 
 
-def _superseded(
-    written: Written, drafts: Iterable[Draft], known: Iterable[Edition]
-) -> Iterable[str]:
-    """Tell of drafts that stand in the file again, though a later edition took their place."""
+def _checksum(edition: Edition, known: Sequence[Edition]) -> str:
+    """Return the draft's checksum; one that was withdrawn and is said again has one of its own."""
+    gone = _statements(known).get(edition.statement)
+    if gone is None or not gone.left_out:
+        return edition.checksum
+    return hashlib.sha256(f"{edition.checksum}\nagain\n{gone.checksum}".encode()).hexdigest()
+
+
+def _statements(known: Sequence[Edition]) -> dict[Statement, Edition]:
+    """Return what was said last, each as it was first published: what the chart made of it later
+    is behind that."""  # noqa: D205, D209  one sentence
+    return {one.statement: one for one in reversed(said_last(known))}
+
+
+def _replaced(
+    written: Written, drafts: Sequence[Draft], known: Sequence[Edition], now: datetime
+) -> Iterator[tuple[bool, str]]:
+    """Tell of drafts that stand in the file again, though something later took their place.
+
+    Each with whether that was a later file: else somebody rolled it back or withdrew it.
+    """
+    last = _statements(known)
     by_checksum = {one.checksum: one for one in known}
-    for draft in drafts:
+    for draft, said in zip(drafts, written.editions, strict=True):
         mine = by_checksum.get(draft.checksum)
-        if mine is None:
+        if mine is None or (newest := last[mine.statement]).said_at == mine.said_at:
             continue
-        later = [
-            one
-            for one in by_checksum.values()
-            if one.kind == mine.kind
-            and one.said_from == mine.said_from
-            and one.said_at > mine.said_at
-        ]
-        newest = max(later, key=lambda one: (one.said_at, one.edition_id), default=mine)
-        if (newest.draft.slots, newest.reserve) != (mine.draft.slots, mine.reserve):
-            yield (
-                f"{written.file}: this is edition {mine.edition_id} again, which edition"
-                f" {newest.edition_id} replaced; to hear it:"
-                f" toneline directories rollback {draft.owner} {mine.edition_id}"
-            )
+        if newest.left_out or _says(newest) == _says(mine):
+            continue
+        place = said.begins.place if said.begins else said.place
+        became = "withdrew" if newest.is_withdrawal else "replaced"
+        yield (
+            newest.origin == "file",
+            f"{written.file}:{place}: this is edition {mine.edition_id} again, which edition"
+            f" {newest.edition_id} {became}; to hear it{_way_back(mine, now)}",
+        )
+
+
+def _way_back(edition: Edition, now: datetime) -> str:
+    if edition.valid_from > now:  # a rollback would be heard from now on
+        return ", change something in it, such as its reserve"
+    return f": toneline directories rollback {edition.owner} {edition.edition_id}"
+
+
+def _says(edition: Edition) -> tuple[object, ...]:
+    return edition.draft.slots, edition.reserve, edition.valid_to
 
 
 def filled(

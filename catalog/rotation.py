@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime, time
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from catalog.directories import Edition, current_edition
-from catalog.editions import Proof, editions_of, owners, store_edition
-from catalog.publishing import filled
+from catalog.directories import Edition, current_edition, said_last
+from catalog.editions import Proof, as_published, editions_of, owners, store_edition
+from catalog.publishing import A_WEEK, filled
 
 AUTHOR = "chart"
 
@@ -19,22 +20,32 @@ AUTHOR = "chart"
 def prepare_week(connection: Connection, monday: date, now: datetime, timezone: str) -> int:
     """Fill the open slots of every owner's regular edition for the week from `monday` on.
 
-    Returns how many editions were stored; they hold from that Monday's local midnight on. Running
-    it again stores nothing more: an edition is filled once a week, whatever the chart says later.
-    `timezone` is a name such as Asia/Shanghai.
+    So it does those of holidays and the like that begin in that week, which may have been published
+    months ago; they are filled for as long as they last. Returns how many editions were stored; the
+    regular ones hold from that Monday's local midnight on. Running it again stores nothing more: an
+    edition is filled once a week, whatever the chart says later. `timezone` is a name such as
+    Asia/Shanghai.
     """
     begins = datetime.combine(monday, time(), ZoneInfo(timezone))
     stored = 0
     for owner in owners(connection):
-        editions = [
-            replace(one, published_at=min(one.published_at, begins))
-            for one in editions_of(connection, owner)
-            if one.kind == "regular"
-        ]
-        current = current_edition(editions, begins)
+        editions = as_published(editions_of(connection, owner), begins)
+        current = current_edition([one for one in editions if one.kind == "regular"], begins)
         if current is not None and current.is_open:
             stored += _fill_anew(connection, current, begins, now, timezone)
+        for one in _beginning(editions, begins):
+            stored += _fill_anew(connection, one, one.valid_from, now, timezone)
     return stored
+
+
+def _beginning(editions: Sequence[Edition], monday: datetime) -> list[Edition]:
+    """Return what is not regular, has open slots and begins in a week, each statement once."""
+    found = {
+        one.statement: one
+        for one in said_last(editions)
+        if one.kind != "regular" and one.is_open and monday <= one.valid_from < monday + A_WEEK
+    }
+    return list(found.values())
 
 
 def _fill_anew(
@@ -49,7 +60,8 @@ def _fill_anew(
         published_at=now,
         checksum=_checksum_of_week(current, begins),
     )
-    proof = Proof(AUTHOR, f"week of {begins:%Y-%m-%d}", "chart")
+    local = begins.astimezone(ZoneInfo(timezone))
+    proof = Proof(AUTHOR, f"week of {local:%Y-%m-%d}", "chart")
     return store_edition(connection, edition, proof) is not None
 
 

@@ -12,10 +12,13 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Generator, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import accumulate, islice
+from typing import TypeAlias
 
 SLICE = 512
 """Entries in a fresh slice; one of twice as many is cut. Rebuilding one takes some 0.1 ms."""
+Value: TypeAlias = tuple[bytes, ...]
+"""As many parts as every other value of its shelf."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,34 +54,30 @@ class Numbers:
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
-    """Values under their numbers: the n-th ends at `ends[n]` of `octets`."""
+class Column:
+    """The same part of each value of a slice: the n-th ends at `ends[n]` of `octets`."""
 
-    numbers: array[int]
     ends: array[int]
     octets: bytes
 
     @classmethod
-    def of(cls, entries: Iterable[tuple[int, bytes]]) -> Slice:
-        """Return the slice of these entries, which are in order."""
-        numbers, ends, values, end = array("Q"), array("I"), [], 0
-        for number, value in entries:
-            end += len(value)
-            numbers.append(number)
-            ends.append(end)
-            values.append(value)
-        return cls(numbers, ends, b"".join(values))
+    def of(cls, parts: Iterable[bytes]) -> Column:
+        """Return the column of these parts."""
+        held = tuple(parts)
+        ends = list(accumulate(map(len, held)))  # of a list an array takes no room to grow
+        return cls(array("I", ends), b"".join(held))
 
-    def value(self, place: int) -> bytes:
-        """Return the value at a place of the slice."""
+    def part(self, place: int) -> bytes:
+        """Return what stands at a place."""
         return self.octets[self.ends[place - 1] if place else 0 : self.ends[place]]
 
-    def entries(self) -> Iterator[tuple[int, bytes]]:
-        """Yield every entry, in order."""
-        return ((number, self.value(place)) for place, number in enumerate(self.numbers))
+    def has(self, place: int, octets: bytes) -> bool:
+        """Say whether these octets are somewhere in what stands at a place."""
+        start = self.ends[place - 1] if place else 0
+        return self.octets.find(octets, start, self.ends[place]) >= 0
 
     def find(self, octets: bytes) -> Iterator[int]:
-        """Yield the places whose values have these octets somewhere."""
+        """Yield the places that have these octets somewhere, in order."""
         found = self.octets.find(octets)
         while found >= 0:
             place = bisect_right(self.ends, found)
@@ -90,6 +89,29 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True)
+class Slice:
+    """Values under their numbers, part by part."""
+
+    numbers: array[int]
+    columns: tuple[Column, ...]
+
+    @classmethod
+    def of(cls, entries: Iterable[tuple[int, Value]]) -> Slice:
+        """Return the slice of these entries, which are in order."""
+        held = tuple(entries)
+        parts = zip(*(value for _, value in held), strict=True)
+        return cls(array("Q", [number for number, _ in held]), tuple(map(Column.of, parts)))
+
+    def value(self, place: int) -> Value:
+        """Return the value at a place of the slice."""
+        return tuple([column.part(place) for column in self.columns])
+
+    def entries(self) -> Iterator[tuple[int, Value]]:
+        """Yield every entry, in order."""
+        return ((number, self.value(place)) for place, number in enumerate(self.numbers))
+
+
+@dataclass(frozen=True, slots=True)
 class Shelf:
     """Values under different numbers below 2**64, in order."""
 
@@ -97,14 +119,14 @@ class Shelf:
     firsts: array[int] = field(default_factory=lambda: array("Q"))  # the smallest of each slice
 
     @classmethod
-    def of(cls, entries: Iterable[tuple[int, bytes]]) -> Shelf:
+    def of(cls, entries: Iterable[tuple[int, Value]]) -> Shelf:
         """Return the shelf of these entries, which are in order."""
         return _shelf(_filled(iter(entries)))
 
     def __len__(self) -> int:
         return sum(len(slice_.numbers) for slice_ in self.slices)
 
-    def get(self, number: int) -> bytes | None:
+    def get(self, number: int) -> Value | None:
         """Return the value of a number."""
         at = bisect_right(self.firsts, number) - 1
         if at < 0:
@@ -121,17 +143,12 @@ class Shelf:
             numbers = self.slices[place].numbers
             yield from numbers[bisect_left(numbers, number) :]
 
-    def find(self, octets: bytes) -> Iterator[bytes]:
-        """Yield the values that have these octets somewhere, in order of their numbers."""
-        for slice_ in self.slices:
-            yield from map(slice_.value, slice_.find(octets))
-
-    def changed(self, changes: Mapping[int, bytes | None]) -> Generator[None, None, Shelf]:
+    def changed(self, changes: Mapping[int, Value | None]) -> Generator[None, None, Shelf]:
         """Return the shelf with other values under some numbers; None: with none."""
         slices = list(self.slices)
         placed = _by_slice([slice_.numbers for slice_ in slices], changes.keys())
         for place in sorted(placed, reverse=True):  # the places before one stay what they are
-            entries: dict[int, bytes | None] = dict(slices[place].entries()) if slices else {}
+            entries: dict[int, Value | None] = dict(slices[place].entries()) if slices else {}
             entries |= {number: changes[number] for number in placed[place]}
             kept = [(n, value) for n, value in sorted(entries.items()) if value is not None]
             pieces = _pieces(len(kept))
@@ -145,7 +162,7 @@ def _shelf(slices: Iterable[Slice]) -> Shelf:
     return Shelf(held, array("Q", [slice_.numbers[0] for slice_ in held]))
 
 
-def _filled(entries: Iterator[tuple[int, bytes]]) -> Iterator[Slice]:
+def _filled(entries: Iterator[tuple[int, Value]]) -> Iterator[Slice]:
     while (slice_ := Slice.of(islice(entries, SLICE))).numbers:
         yield slice_
 

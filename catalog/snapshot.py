@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from heapq import nsmallest
 from itertools import chain, islice, takewhile
 from operator import attrgetter
 from zoneinfo import ZoneInfo
@@ -16,12 +15,13 @@ from catalog import tones as catalogue
 from catalog.branches import PROVINCE, BranchTable
 from catalog.directories import Edition, resolve
 from catalog.editions import all_editions
-from catalog.stock import Found, Stock, fold, row_of
+from catalog.search import search
+from catalog.stock import Stock, row_of
 from catalog.tones import Row, Tone
 from store.database import LocalDatabase
 
 ROWS_A_PAGE = 2000
-MOST_RANKED = 500  # finds; a word that more tones have tells too little to look at them all
+MOST_KEPT = 4096  # unpacked tones, a megabyte or two
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,11 @@ def _all_rows(database: LocalDatabase) -> Iterator[Row]:
 
 
 class Snapshot:
-    """An immutable catalogue; every look-up is a dict's or a bisection's."""
+    """An immutable catalogue.
+
+    A tone is unpacked when it is looked up for the first time, which takes a bisection; those
+    looked up lately, as the songs of the lists are all day, are kept, and a look-up is a dict's.
+    """
 
     province = PROVINCE
 
@@ -90,6 +94,7 @@ class Snapshot:
         self._branches = branches
         self.stock = _packed(contents) if stock is None else stock
         self._count = len(self.stock.tones)
+        self._lately: dict[str, Tone] = {}
         self._editions: dict[str, list[Edition]] = {}
         for edition in contents.editions:
             self._editions.setdefault(edition.owner, []).append(edition)
@@ -108,20 +113,32 @@ class Snapshot:
 
     def tone(self, code: str) -> Tone | None:
         """Return the published tone of a code."""
-        return self.stock.tone(code)
+        tone = self._lately.get(code)
+        return self._unpacked(code) if tone is None else tone
+
+    def _unpacked(self, code: str) -> Tone | None:
+        tone = self.stock.tone(code)
+        if tone is not None:
+            if len(self._lately) >= MOST_KEPT:
+                self._lately.clear()
+            self._lately[code] = tone
+        return tone
 
     def is_code_prefix(self, digits: str) -> bool:
         """Say whether some published code is longer than these digits and begins with them."""
         return self.stock.is_prefix(digits)
 
-    def nearest(self, code: str, count: int = 3) -> tuple[Tone, ...]:
-        """Return tones whose codes are one slip of a finger away; if there is none, two slips."""
+    def nearest(self, code: str, at: datetime, count: int = 3) -> tuple[Tone, ...]:
+        """Return tones that can be played and whose codes are one slip of a finger away.
+
+        If there is none, those two slips away.
+        """
         once = set(_slips(code))
-        found = [other for other in once if self.stock.has(other)]
+        found = self._first(sorted(once), at, count)
         if not found and len(code) <= self.longest_code + 1:
             twice = {slip for first in once for slip in _slips(first)}
-            found = [other for other in twice if self.stock.has(other)]
-        return self._tones_of(sorted(found)[:count])
+            found = self._first(sorted(filter(self.stock.has, twice)), at, count)
+        return found
 
     def next_of_style(self, tone: Tone, at: datetime) -> Tone | None:
         """Return the next tone of a tone's style that can be played, by code and round."""
@@ -129,36 +146,20 @@ class Snapshot:
         round_ = takewhile(lambda code: code < tone.code, self.stock.of_style(tone.style))
         return next(self._playable(chain(behind, round_), at), None)
 
-    def find(self, words: str, count: int = 10) -> tuple[Tone, ...]:
-        """Return the tones whose code, title or artist has every word, the likeliest first.
-
-        A word of Latin letters may also be pinyin, in full or by initials, from any character on.
-        """
-        wanted = fold(words).split()
-        if not wanted:
-            return ()
-        likely = chain(
-            islice(self.stock.titled(" ".join(wanted)), count),
-            islice(self.stock.containing(max(wanted, key=len)), MOST_RANKED),
-        )
-        ranks = {
-            (rank, found.tone.code): found.tone
-            for found in likely
-            if (rank := _rank(found, wanted)) is not None
-        }
-        return tuple(ranks[place] for place in nsmallest(count, ranks))
+    def find(self, words: str, at: datetime, count: int = 10) -> tuple[Tone, ...]:
+        """Return tones that can be played and have every word, the likeliest first."""
+        return self._first(search(self.stock, words), at, count)
 
     def by_keypad(self, digits: str, at: datetime, count: int) -> tuple[Tone, ...]:
         """Return tones that can be played and whose titles, typed by initials, begin so.
 
         Those that end so come first.
         """
-        codes = (tone.code for tone in self.stock.by_keys(digits))
-        return tuple(islice(self._playable(codes, at), count))
+        return self._first(self.stock.by_keys(digits), at, count)
 
     def plays(self, code: str, at: datetime) -> bool:
         """Say whether a tone is published and its licence holds at an instant."""
-        return self._plays(self.stock.tone(code), at)
+        return self._plays(self.tone(code), at)
 
     def branch_of(self, msisdn: str | None, area_code: str | None = None) -> str | None:
         """Return the branch by area code, else by number; None: unknown."""
@@ -175,6 +176,9 @@ class Snapshot:
             self._tones_of(song.code for song in resolved.songs),
             tuple(song.source for song in resolved.songs),
         )
+
+    def _first(self, codes: Iterable[str], at: datetime, count: int) -> tuple[Tone, ...]:
+        return tuple(islice(self._playable(codes, at), count))
 
     def _playable(self, codes: Iterable[str], at: datetime) -> Iterator[Tone]:
         """Yield the tones of these codes that can be played, each once."""
@@ -198,19 +202,6 @@ class Snapshot:
 def _packed(contents: Contents) -> Stock:
     tones = sorted(contents.tones, key=attrgetter("code"))
     return Stock.of(row_of(tone, contents.spellings.get(tone.code, "")) for tone in tones)
-
-
-def _rank(found: Found, wanted: Sequence[str]) -> int | None:
-    """Return how far the words are from the title, 0 for the title itself; None: no match."""
-    title, spelling = fold(found.tone.title), found.spelling
-    written = f"{title} {fold(found.tone.artist)} {found.tone.code}"
-    if " ".join(wanted) == title:
-        return 0
-    if all(word in written for word in wanted):
-        return 1 if title.startswith(wanted[0]) else 2
-    if all(word in written or f" {word}" in spelling for word in wanted):
-        return 3 if f" {wanted[0]} " in spelling else 4
-    return None
 
 
 def _slips(code: str) -> Iterator[str]:

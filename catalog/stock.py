@@ -10,32 +10,23 @@ import unicodedata
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from functools import lru_cache
 
-from catalog.shelf import Numbers, Shelf
+from catalog.shelf import Numbers, Shelf, Value
 from catalog.tones import Prices, Row, Tone
+from catalog.values import LONGEST_CODE
 
 KEYPAD_MARK = "#"
 """Stands before a spelling that is made of a telephone's keys, see `catalog.pinyin`."""
-LONGEST_CODE = 8  # digits
 KEYS_INDEXED = 8  # of a spelling; who types more of them looks at the tones themselves
 ROWS_A_STEP = 20
 _CODE_BITS = 31
 _CODE_MASK = (1 << _CODE_BITS) - 1
-_SEPARATOR = "\x1f"
+WRITTEN, SPELLED = 0, 1
+"""The columns that are searched: title, artist and code, folded, a mark before the first and a
+separator behind each; and the spelling. The rest is not searched."""
+TITLE_MARK = "\x1e"
+SEPARATOR = "\x1f"
 _AS_BASE_11 = str.maketrans("0123456789", "123456789a")
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A tone as it lies in the stock, and how it is spelled."""
-
-    tone: Tone
-    spelling: str
-
-    def has_keys(self, digits: str) -> bool:
-        """Say whether its title, typed by initials on a telephone, begins with these keys."""
-        return f" {KEYPAD_MARK}{digits}" in self.spelling
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +47,7 @@ class Stock:
         numbers: dict[str, int] = {}
         lengths = {0}
 
-        def entries() -> Iterator[tuple[int, bytes]]:
+        def entries() -> Iterator[tuple[int, Value]]:
             for row in rows:
                 if _is_published(row):
                     number = number_of(row[0])
@@ -73,7 +64,7 @@ class Stock:
 
         A row that is not published, or no longer, is not in the stock.
         """
-        tones: dict[int, bytes | None] = {}
+        tones: dict[int, Value | None] = {}
         styles: tuple[set[int], set[int]] = set(), set()  # that come, that go
         spellings: tuple[set[int], set[int]] = set(), set()
         numbers, longest = dict(self.style_numbers), self.longest_code
@@ -100,7 +91,7 @@ class Stock:
     def tone(self, code: str) -> Tone | None:
         """Return the tone of a code."""
         packed = self.tones.get(number_of(code)) if _is_code(code) else None
-        return None if packed is None else _found(packed).tone
+        return None if packed is None else _tone(_unpacked(packed))
 
     def has(self, code: str) -> bool:
         """Say whether there is a tone of this code."""
@@ -127,28 +118,19 @@ class Stock:
                 return
             yield code_of(found - first)
 
-    def by_keys(self, digits: str) -> Iterator[Tone]:
-        """Yield the tones whose titles, typed by initials, begin so, those that end so first."""
+    def by_keys(self, digits: str) -> Iterator[str]:
+        """Yield the codes of titles that begin so, typed by initials; those that end so first."""
         if not _is_digits(digits):
             return
         first, last = (_number_of_keys(digits, filled_with) for filled_with in "0a")
-        for number in self.spellings.from_on(first << _CODE_BITS):
-            if number >> _CODE_BITS > last:
+        typed = f" {KEYPAD_MARK}{digits}".encode()
+        for found in self.spellings.from_on(first << _CODE_BITS):
+            if found >> _CODE_BITS > last:
                 return
-            packed = self.tones.get(number & _CODE_MASK)
-            found = None if packed is None else _found(packed)
-            if found is not None and found.has_keys(digits):
-                yield found.tone
-
-    def containing(self, text: str) -> Iterator[Found]:
-        """Yield the tones that have this folded text anywhere in them, by code."""
-        return map(_found, self.tones.find(text.encode(errors="replace")))
-
-    def titled(self, title: str) -> Iterator[Found]:
-        """Yield the tones of exactly this folded title, by code."""
-        for found in self.containing(f"{_SEPARATOR}{title}{_SEPARATOR}"):
-            if fold(found.tone.title) == title:
-                yield found
+            number = found & _CODE_MASK
+            packed = self.tones.get(number)
+            if packed is not None and typed in packed[SPELLED]:
+                yield code_of(number)
 
 
 def fold(text: str) -> str:
@@ -210,34 +192,34 @@ def _number_of_keys(digits: str, filled_with: str) -> int:
     return int(digits[:KEYS_INDEXED].translate(_AS_BASE_11).ljust(KEYS_INDEXED, filled_with), 11)
 
 
-def _pack(row: Row) -> bytes:
-    """Return a published row in octets; behind it title and artist folded, if they change."""
+def _pack(row: Row) -> Value:
+    """Return a published row in octets; title and artist are kept unfolded only if they differ."""
+    code, title, artist, sp, style, *prices = row[:8]
     until, _, sound, ms, spoken, spelling = row[8:]
-    words = (
-        *row[:5],
-        *map(str, row[5:8]),
-        *("" if until is None else until.isoformat(), sound, str(ms), spoken or "", spelling),
-        *(folded if (folded := fold(text)) != text else "" for text in row[1:3]),
+    title_, artist_ = fold(title), fold(artist)
+    rest = (
+        *("" if title == title_ else title, "" if artist == artist_ else artist),
+        *(sp, style, *map(str, prices)),
+        *("" if until is None else until.isoformat(), sound, str(ms), spoken or ""),
     )
-    return (_SEPARATOR.join(words) + _SEPARATOR).encode()
-
-
-def _unpacked(packed: bytes) -> Row:
-    """Return the row that was packed."""
-    words = packed.decode().split(_SEPARATOR)
-    until, sound, ms, spoken, spelling = words[8:13]
     return (
-        *words[:5],
-        *map(int, words[5:8]),
+        SEPARATOR.join((f"{TITLE_MARK}{title_}", artist_, code, "")).encode(),
+        spelling.encode(),
+        SEPARATOR.join(rest).encode(),
+    )
+
+
+def _unpacked(packed: Value) -> Row:
+    """Return the row that was packed."""
+    written, spelling, rest = (part.decode() for part in packed)
+    title, artist, code, _ = written.removeprefix(TITLE_MARK).split(SEPARATOR)
+    *unfolded, sp, style, visitor, member, senior, until, sound, ms, spoken = rest.split(SEPARATOR)
+    return (
+        *(code, unfolded[0] or title, unfolded[1] or artist, sp, style),
+        *map(int, (visitor, member, senior)),
         *(date.fromisoformat(until) if until else None, "published"),
         *(sound, int(ms), spoken or None, spelling),
     )
-
-
-@lru_cache(maxsize=4096)  # the same songs, call after call
-def _found(packed: bytes) -> Found:
-    row = _unpacked(packed)
-    return Found(_tone(row), row[13])
 
 
 def _tone(row: Row) -> Tone:

@@ -5,12 +5,13 @@ Nothing is switched here: the current edition is computed wherever it is wanted.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Column, ColumnElement, Connection, and_, bindparam, or_, select
 
 from catalog.branches import BRANCHES, PROVINCE, BranchTable
+from catalog.directories import LAST_GOOD
 from catalog.editions import all_editions
 from catalog.snapshot import Contents, Directory, Snapshot
 from catalog.tones import tone_of
@@ -19,8 +20,6 @@ from store.schema import tone as table
 
 OWNERS = (PROVINCE, *BRANCHES)
 _NOBODY = BranchTable({}, {}, 0)
-LAST_GOOD = timedelta(days=30)
-"""A branch may be heard with its last edition for so long after that ended."""
 
 
 def _between(column: Column[datetime], early: str, late: str) -> ColumnElement[bool]:

@@ -27,7 +27,8 @@ from catalog.ranking import (
 from catalog.votes import HEARD_MS, Act, Earlier, Tally, tally, votes_of
 from store.schema import call, chart_busy, chart_day, chart_tally, order, preview
 
-OWNERS = (*BRANCHES, PROVINCE)
+CHARTED = (*BRANCHES, PROVINCE)
+"""Owners of charts, in the order in which these are computed: the province's is the last."""
 """Who has charts."""
 SETTLED = timedelta(hours=6)
 """A day's calls are recorded when they end; so long after midnight none of them still runs."""
@@ -207,7 +208,7 @@ def _busy_rows(owner: str, of: Tally) -> list[dict[str, object]]:
 
 def forget_day(connection: Connection, day: date) -> None:
     """Forget what a local day was counted as: it will be counted anew."""
-    of_owners = [{"of_owner": owner, "of_day": day} for owner in OWNERS]
+    of_owners = [{"of_owner": owner, "of_day": day} for owner in CHARTED]
     connection.execute(_FORGET_TALLIES, of_owners)
     connection.execute(_FORGET_BUSY, of_owners)
     connection.execute(_FORGET_DAY, {"of_day": day})

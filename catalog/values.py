@@ -25,11 +25,13 @@ class BadToneCode(ValueError):
 
 _SEPARATORS = re.compile(r"[\s\-\u2010-\u2015.()]")
 _MOBILE = re.compile(r"(?:\+86|0086|86|0)?(1[3-9][0-9]{9})")
+_MOBILE_AT_THE_END = re.compile(r"1[3-9][0-9]{9}$")
+_NO_DIGIT = re.compile(r"[^0-9]")
 # 12593 and 17951 chose an IP carrier for a call; billing systems still hand such numbers over.
 _IP_PREFIX = re.compile(r"^(?:\+86|0086|86)?(?:12593|17951)(?=[0-9+])")
 _FULL_WIDTH = {ord("０") + n: str(n) for n in range(10)} | {ord("＋"): "+", ord("－"): "-"}
-LONGEST_CODE = 8
-_CODE = re.compile(rf"[1-9][0-9]{{2,{LONGEST_CODE - 1}}}", re.ASCII)
+LONGEST_CODE = 8  # digits
+TONE_CODE = re.compile(rf"[1-9][0-9]{{2,{LONGEST_CODE - 1}}}")
 
 
 def parse_msisdn(text: str) -> Msisdn:
@@ -59,8 +61,8 @@ def mask(number: str) -> str:
 
     A number of fewer than 8 digits is masked whole; what follows a `sip:` or `@` never shows.
     """
-    digits = re.sub(r"[^0-9]", "", number.split("@", 1)[0].split(";", 1)[0])
-    mobile = re.search(r"1[3-9][0-9]{9}$", digits)
+    digits = _NO_DIGIT.sub("", number.split("@", 1)[0].split(";", 1)[0])
+    mobile = _MOBILE_AT_THE_END.search(digits)
     if mobile is not None:
         digits = mobile[0]
     if len(digits) < 8:
@@ -75,7 +77,7 @@ def parse_tone_code(text: str) -> ToneCode:
         BadToneCode: the text is anything else.
     """
     code = text.strip().translate(_FULL_WIDTH)
-    if _CODE.fullmatch(code) is None:
+    if TONE_CODE.fullmatch(code) is None:
         raise BadToneCode(f"{text!r} is not a tone code (3 to 8 digits, the first not 0)")
     return ToneCode(code)
 

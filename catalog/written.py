@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+AUTO = "auto"
+"""Stands in a slot that the chart fills."""
 LONGEST_FILE = 1024 * 1024
 """Bytes. A year of weekly editions takes a tenth of it."""
 MOST_EDITIONS = 500
@@ -93,6 +95,19 @@ _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000:
 def plain(text: str) -> str:
     """Return a word with full-width letters, digits and marks in their usual width."""
     return text.translate(_FULL_WIDTH).strip()
+
+
+def too_long(data: bytes) -> str:
+    """Say that a file is longer than any directory is; empty: it is not."""
+    return f"the file is longer than {LONGEST_FILE} bytes" if len(data) > LONGEST_FILE else ""
+
+
+def text_of(data: bytes, kind: str) -> str | Mistake:
+    """Return a file's text, or why it has none; `kind` is what it should be saved as."""
+    if sentence := too_long(data):
+        return Mistake(TOP, sentence)
+    text = decoded(data)
+    return Mistake(TOP, f"this is no text file; save it as {kind}") if text is None else text
 
 
 def decoded(data: bytes) -> str | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from config.settings import Settings
 
@@ -42,7 +43,10 @@ def load_settings(path: Path | None, environment: Mapping[str, str] = os.environ
         settings = _validate(tree, environment)
     except ValidationError as invalid:
         where = str(path) if path is not None else "settings"
-        errors += [f"{where}: {sentence}" for sentence in _sentences(invalid)]
+        errors += [
+            f"{_variable(error['loc'], environment) or where}: {_sentence(error)}"
+            for error in invalid.errors()
+        ]
     if errors:
         raise BadSettings(errors)
     return settings
@@ -111,18 +115,29 @@ def _value(text: str) -> Any:
         return text
 
 
-def _sentences(invalid: ValidationError) -> list[str]:
-    sentences = []
-    for error in invalid.errors():
-        key = ".".join(str(part) for part in error["loc"]) or "settings"
-        if error["type"] == "extra_forbidden":
-            sentences.append(f"{key}: there is no such key")
-        elif error["type"] == "missing":
-            sentences.append(f"{key}: must be given")
-        else:
-            shown = "(hidden)" if _secret(key) else repr(error["input"])
-            sentences.append(f"{key} = {shown}: {error['msg'].removeprefix('Value error, ')}")
-    return sentences
+def _variable(place: tuple[int | str, ...], environment: Mapping[str, str]) -> str | None:
+    """Return the variable that says what stands at a place of the settings, if one does."""
+    given = {name.upper(): name for name in environment}
+    parts = [str(part).upper() for part in place]
+    names = (PREFIX + "__".join(parts[:end]) for end in range(len(parts), 1, -1))
+    return next((given[name] for name in names if name in given), None)
+
+
+def _sentence(error: ErrorDetails) -> str:
+    key = ".".join(map(str, error["loc"])) or "settings"
+    if error["type"] == "extra_forbidden":
+        return f"{key}: there is no such key"
+    if error["type"] == "missing":
+        return f"{key}: must be given"
+    return f"{key}{_shown(key, error)}: {error['msg'].removeprefix('Value error, ')}"
+
+
+def _shown(key: str, error: ErrorDetails) -> str:
+    """Return a value as a sentence shows it; where a whole section should be, anything may be."""
+    value, is_section = error["input"], len(error["loc"]) < 2 or error["type"] == "model_type"
+    if is_section or (value and isinstance(value, dict | list)):
+        return ""
+    return " = (hidden)" if _secret(key) else f" = {value!r}"
 
 
 def _secret(key: str) -> bool:

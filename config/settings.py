@@ -37,8 +37,19 @@ def _network(address: str) -> str:
     return address
 
 
+_OPTIONS = r"(:(interface=)?([^:\\=]|\\.)*|:backlog=[0-9]+)*"
+_TCP = re.compile(rf"tcp6?:(?P<port>[0-9]{{1,5}}){_OPTIONS}")
+
+
 def _endpoint(description: str) -> str:
-    if re.fullmatch(r"(tcp|tcp6|unix):[^:]+(:.*)?", description) is None:
+    if re.fullmatch(r"unix:[^:]+(:.*)?", description) is not None:
+        return description
+    return _tcp_endpoint(description)
+
+
+def _tcp_endpoint(description: str) -> str:
+    match = _TCP.fullmatch(description)
+    if match is None or int(match["port"]) > 65535:
         raise ValueError("a Twisted endpoint such as tcp:4573:interface=127.0.0.1")
     return description
 
@@ -75,6 +86,12 @@ def _different_names(smscs: list[Smsc]) -> list[Smsc]:
     return smscs
 
 
+def _one_sends(smscs: list[Smsc]) -> list[Smsc]:
+    if smscs and all(smsc.bind == "receiver" for smsc in smscs):
+        raise ValueError("nothing could be sent: every one of them is bound as a receiver alone")
+    return smscs
+
+
 def _hours(text: str) -> str:
     if text:
         parse_hours(text)
@@ -84,6 +101,7 @@ def _hours(text: str) -> str:
 AccessNumber = Annotated[str, AfterValidator(_access_number)]
 Network = Annotated[str, AfterValidator(_network)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
+TcpEndpoint = Annotated[str, AfterValidator(_tcp_endpoint)]
 Hours = Annotated[str, AfterValidator(_hours)]
 Prefix = Annotated[str, AfterValidator(_prefix)]
 
@@ -164,7 +182,9 @@ class Agi(_Section):
         "tcp:4573:interface=127.0.0.1", description="Where Asterisk's AGI() connects."
     )
     allow: list[Network] = Field(
-        ["127.0.0.1"], description="Addresses and networks that may connect: your Asterisk hosts."
+        ["127.0.0.1"],
+        min_length=1,
+        description="Addresses and networks that may connect: your Asterisk hosts.",
     )
     max_calls: int = Field(
         2000, ge=1, le=100_000, description="Calls at once; the next one hears that lines are busy."
@@ -353,7 +373,7 @@ class Smsc(_Section):
 class Simulator(_Section):
     """The built-in SMSC, used when no [[smsc]] is set."""
 
-    listen: Endpoint = Field("tcp:2775:interface=127.0.0.1", description="SMPP.")
+    listen: TcpEndpoint = Field("tcp:2775:interface=127.0.0.1", description="SMPP.")
     http: Endpoint = Field(
         "tcp:2776:interface=127.0.0.1", description="HTTP: where `toneline text` sends and reads."
     )
@@ -460,7 +480,9 @@ class Settings(_Section):
     agi: Agi = Agi()
     ami: Ami = Ami()
     sms: Sms = Sms()
-    smsc: Annotated[list[Smsc], AfterValidator(_different_names)] = Field(default_factory=list)
+    smsc: Annotated[list[Smsc], AfterValidator(_different_names), AfterValidator(_one_sends)] = (
+        Field(default_factory=list)
+    )
     simulator: Simulator = Simulator()
     database: Database = Database()
     paths: Paths = Paths()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from catalog.tones import Tone
+from catalog.values import LONGEST_CODE
 from ivr.call import Call
 from ivr.digits import typed_digits
 from ivr.hearing import Hearing
@@ -12,7 +13,6 @@ from ivr.lists import song_list
 from ivr.place import Place, Way
 
 ASKED_AGAIN = 3  # times, then the list
-LONGEST_CODE = 8  # digits (contract.md); nobody wants to hear more of them read back
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,10 @@ def _why_unknown(call: Call, code: str) -> tuple[str, ...]:
     """Return the words about a code that is not in the catalogue: itself, and the nearest ones."""
     if not code:
         return call.say("silence")
-    if len(code) > LONGEST_CODE:
+    if len(code) > LONGEST_CODE:  # nobody wants to hear more of them read back
         return call.say("wrong_key")
     words = call.say("code_unknown", code=code)
-    nearest = call.snapshot.nearest(code)
+    nearest = call.snapshot.nearest(code, call.heard_at)
     if nearest:
         words += call.say("code_nearest_intro")
     for other in nearest:

@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 
 from ivr.agi import RemoteProtocolError
 from ivr.channel import CallerHungUp, CallTooLong, Channel
+from ivr.counts import VoiceCounts
 
 GOODBYE_S = 60.0  # from CallTooLong to the cut: the sound being played, then a goodbye
 CUT_S = 5.0  # from the cut to the cancellation: the call's record is being written
@@ -106,7 +107,10 @@ class VoiceService(Service):
     ``take_call`` may raise CallerHungUp and need not hang up: the connection is closed when it
     returns, and Asterisk goes on in its dialplan. On any other exception the caller is hung up.
     ``refuse_call`` speaks to callers for whom there is no place. ``allow``: addresses and networks.
-    ``max_call_s``: then CallTooLong, a minute for a goodbye, the cut.
+    ``max_call_s``: then CallTooLong, a minute for a goodbye, the cut. ``counts``: where it counts.
+
+    ``max_calls`` holds for the calls here and those ``calls_elsewhere``, in other processes that
+    listen on the same port. Two that look in the same instant may both take the last place.
     """
 
     def __init__(
@@ -120,15 +124,11 @@ class VoiceService(Service):
         max_calls: int,
         max_call_s: float,
         environment_s: float = 5.0,
-        observe_turnaround: Callable[[float], None] | None = None,
+        counts: VoiceCounts | None = None,
+        calls_elsewhere: Callable[[], int] = lambda: 0,
     ) -> None:
         self.max_calls = max_calls
-        self.calls_total = 0
-        self.calls_refused = 0
-        self.calls_failed = 0
-        self.calls_cut = 0
-        self.strangers_refused = 0
-        self.protocol_errors = 0
+        self.counts = VoiceCounts() if counts is None else counts
         self._endpoint = endpoint
         self._take_call = take_call
         self._refuse_call = refuse_call
@@ -137,7 +137,7 @@ class VoiceService(Service):
         self._is_allowed = lru_cache(maxsize=1024)(partial(_is_in, networks))
         self._max_call_s = max_call_s
         self._environment_s = environment_s
-        self._observe_turnaround = observe_turnaround
+        self._calls_elsewhere = calls_elsewhere
         self._bound: Deferred[Port] | None = None
         self._port: Port | None = None
         self._draining = False
@@ -180,11 +180,11 @@ class VoiceService(Service):
         Returns how many had to be cut. The port stays open for refusals until the service stops.
         """
         self._draining = True
-        before = self.calls_cut
+        before = self.counts.calls_cut
         if not await self._calls.emptied(deadline_s, self._clock):
             self._cut_all(self._calls)
             await self._calls.emptied(2 * CUT_S, self._clock)
-        return self.calls_cut - before
+        return self.counts.calls_cut - before
 
     def stopService(self) -> Deferred[None]:
         """Stop at once: close the port, cut every connection, wait for their ends."""
@@ -209,9 +209,10 @@ class VoiceService(Service):
         if not self._is_allowed(peer):
             self._note_stranger(peer)
             return None
-        channel = Channel(self._clock.seconds, self._observe_turnaround)
+        channel = Channel(self._clock.seconds, self.counts.observe_turnaround)
         connection = _Connection(peer, channel)
         self._connections.members.add(connection)
+        self.counts.connections_live = len(self._connections.members)
         connection.served = Deferred.fromCoroutine(self._serve(connection))
         connection.served.addErrback(_log_failure, connection)
         return channel
@@ -221,10 +222,10 @@ class VoiceService(Service):
         self._watch(connection, self._environment_s, self._cut_silent)
         try:
             if await channel.environment_arrives():
-                self.calls_total += 1
+                self.counts.calls_total += 1
                 if self._draining:
                     await self._refuse(connection, "closing")
-                elif self.calls_live >= self.max_calls:
+                elif self.calls_live + self._calls_elsewhere() >= self.max_calls:
                     await self._refuse(connection, "busy")
                 else:
                     await self._take(connection)
@@ -233,20 +234,23 @@ class VoiceService(Service):
         finally:
             self._unwatch(connection)
             self._connections.leave(connection)
+            self.counts.connections_live = len(self._connections.members)
         if channel.fault is not None:
-            self.protocol_errors += 1
+            self.counts.protocol_errors += 1
             _log.warning("protocol_error", peer=connection.peer, reason=str(channel.fault))
 
     async def _take(self, connection: _Connection) -> None:
         self._watch(connection, self._max_call_s, self._end_long_call)
         self._calls.members.add(connection)
+        self.counts.calls_live = self.calls_live
         try:
             await self._run(connection, self._take_call(connection.channel))
         finally:
             self._calls.leave(connection)
+            self.counts.calls_live = self.calls_live
 
     async def _refuse(self, connection: _Connection, reason: Refusal) -> None:
-        self.calls_refused += 1
+        self.counts.calls_refused += 1
         _log.info("call_refused", call=_call_id(connection), reason=reason)
         if self._refusals >= MAX_SPOKEN_REFUSALS:
             return
@@ -268,7 +272,7 @@ class VoiceService(Service):
         except CancelledError:
             _log.warning("call_cancelled", call=_call_id(connection))
         except Exception:
-            self.calls_failed += 1
+            self.counts.calls_failed += 1
             _log.exception("call_failed", call=_call_id(connection))
             await self._hang_up(channel)
 
@@ -301,7 +305,7 @@ class VoiceService(Service):
 
     def _cut(self, connection: _Connection) -> None:
         if connection in self._calls.members and not connection.is_cut:
-            self.calls_cut += 1
+            self.counts.calls_cut += 1
             _log.warning("call_cut", call=_call_id(connection))
         connection.is_cut = True
         self._watch(connection, CUT_S, self._cancel)
@@ -318,7 +322,7 @@ class VoiceService(Service):
     # Who may connect.
 
     def _note_stranger(self, peer: str) -> None:
-        self.strangers_refused += 1
+        self.counts.strangers_refused += 1
         now = self._clock.seconds()
         if now - self._strangers.get(peer, -STRANGERS_EVENT_S) < STRANGERS_EVENT_S:
             return

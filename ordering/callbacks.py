@@ -7,16 +7,15 @@ ends as `unknown` instead of ringing a person twice.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Literal, get_args
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, and_, bindparam, or_, select, update
 
 from ordering import orders
 from store.changes import announce
 from store.once import insert_once
-from store.schema import CALLBACK_OPEN, no_offers
+from store.schema import CALLBACK_OPEN
 from store.schema import callback as table
 
 TOPIC = "callbacks"
@@ -54,7 +53,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class CallbackRefused:
-    """No call: `reason` is `called_lately`, `outside_hours` or `opted_out`.
+    """No call: `reason` is `called_lately`.
 
     `tone_code` is that of the call which stands in the way, `again_at` when the next is allowed.
     """
@@ -62,14 +61,6 @@ class CallbackRefused:
     reason: str
     tone_code: str | None = None
     again_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class OfferHours:
-    """When a number may be called that did not just ask for it; local to `timezone`."""
-
-    hours: tuple[time, time]
-    timezone: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,33 +108,6 @@ def ask(connection: Connection, request: CallbackRequest, now: datetime) -> Aske
         return refused
     announce(connection, TOPIC)
     return Asked(request.callback_id, request.tone_code, expires_at)
-
-
-def offer(
-    connection: Connection, request: CallbackRequest, when: OfferHours, now: datetime
-) -> Asked | CallbackRefused:
-    """Owe a call that the subscriber did not just ask for: not when he said R, nor outside hours.
-
-    Otherwise as :func:`ask`.
-    """
-    reason = _unwelcome(connection, request.msisdn, when, now)
-    if reason is None:
-        return ask(connection, request, now)
-    detail = {"tone_code": request.tone_code, "reason": reason}
-    orders.record(connection, now, request.msisdn, "refused", detail)
-    return CallbackRefused(reason)
-
-
-_NO_OFFERS = select(no_offers.c.msisdn).where(no_offers.c.msisdn == bindparam("msisdn"))
-
-
-def _unwelcome(connection: Connection, msisdn: str, when: OfferHours, now: datetime) -> str | None:
-    begin, end = when.hours
-    if not begin <= now.astimezone(ZoneInfo(when.timezone)).time() <= end:
-        return "outside_hours"
-    if connection.execute(_NO_OFFERS, {"msisdn": msisdn}).first() is not None:
-        return "opted_out"
-    return None
 
 
 def _called_lately(connection: Connection, msisdn: str, now: datetime) -> CallbackRefused | None:

@@ -43,11 +43,15 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What to send, answers first; how many were dropped instead; whether more may be due."""
+    """What to send, answers first; how many were dropped instead; whether more may be due.
+
+    `behind`: what is due and was left is not offers alone.
+    """
 
     claims: tuple[Claim, ...]
     dropped: int
     more: bool
+    behind: bool = False
 
 
 def exchange(
@@ -63,8 +67,7 @@ def exchange(
     So what a host has sent and not recorded never exceeds its window, and with it what is sent
     twice if it dies.
     """
-    for outcome in done:
-        outcomes.settle(connection, outcome)
+    outcomes.settle_all(connection, done)
     return claim(connection, claimant, room, policy, now)
 
 
@@ -95,6 +98,15 @@ _CANDIDATES = (
     .order_by(table.c.due_at, table.c.mt_id)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
+)
+_OWED = (
+    select(table.c.mt_id)
+    .where(
+        DUE,
+        table.c.message_class == bindparam("class_"),
+        table.c.due_at <= bindparam("now"),
+    )
+    .limit(1)
 )
 _CLAIMED = (
     select(*_COLUMNS)
@@ -137,7 +149,15 @@ def claim(
             dropped += refused
             if len(found) < page:
                 break
-    return Claimed(tuple(claims), dropped, len(claims) >= room or looked_at >= MOST_LOOKED_AT)
+    more = len(claims) >= room or looked_at >= MOST_LOOKED_AT
+    return Claimed(tuple(claims), dropped, more, more and _owes(connection, now))
+
+
+def _owes(connection: Connection, now: datetime) -> bool:
+    """Say whether an answer or a notice is due."""
+    owed = (one for one in outbox.CLASSES if one != "offer")
+    looks = (connection.execute(_OWED, {"class_": one, "now": now}) for one in owed)
+    return any(look.first() for look in looks)
 
 
 def claimed(connection: Connection, claimant: str) -> list[Claim]:

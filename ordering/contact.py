@@ -36,6 +36,8 @@ OFFERS_STOPPED = "offers_stopped"
 """The topic of which `stop_offers` tells: what was claimed and has not left is not to leave."""
 OFFER_ANSWERABLE = timedelta(hours=48)
 """So long after an offer an N or a TD is also an answer to it (contract.md)."""
+LAST_WORDS = timedelta(minutes=2)
+"""A call that lasts too long still hears its sound and a goodbye to their ends: 65 s at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +260,7 @@ def _refused(
         "purpose": message.purpose,
         "tone_code": message.tone_code,
         "call_id": message.call_id,
-        "longest_call_ago": now - timedelta(minutes=policy.max_call_min),
+        "longest_call_ago": now - timedelta(minutes=policy.max_call_min) - LAST_WORDS,
         "midnight": midnight,
         "same_since": now - timedelta(days=policy.same_days),
     }

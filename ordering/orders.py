@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from operator import itemgetter
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
@@ -22,11 +23,8 @@ from store.changes import announce
 from store.once import insert_once
 from store.schema import LIVE_STATES, consent, event
 from store.schema import order as table
+from store.turns import take_turns
 
-STATES = (
-    "requested", "confirmed", "authorised", "provisioned", "captured",
-    "undone", "cancelled", "expired", "failed", "unknown",
-)  # fmt: skip
 OWNED_STATES = ("provisioned", "captured")
 NOT_SPENT_STATES = ("undone", "expired", "failed")
 RESTORE_WINDOW = timedelta(minutes=30)
@@ -129,9 +127,11 @@ _LIVE = _OF_NUMBER.where(table.c.state.in_(LIVE_STATES))
 _LIVE_OF_TONE = _LIVE.where(table.c.tone_code == bindparam("tone_code"))
 _TODAY = select(func.count(), func.coalesce(func.sum(table.c.pays_fen), 0)).where(
     table.c.msisdn == bindparam("msisdn"),
-    table.c.requested_at >= bindparam("since"),
+    table.c.confirmed_at >= bindparam("midnight"),
+    table.c.confirmed_at < bindparam("next_midnight"),
     table.c.state.not_in(NOT_SPENT_STATES),
 )
+_JSON = json.JSONEncoder(ensure_ascii=False)  # json.dumps would make one each time
 _INSERT_CONSENT = insert(consent)
 # Without inline() SQLAlchemy fetches the new key, which nobody reads.
 _INSERT_EVENT = insert(event).inline()
@@ -156,6 +156,7 @@ def place(
     Undo and capture count from the order's `confirmed_at`, of which the notice tells: what the
     store could take only later has the moment it was recorded. The consent keeps the answer's own.
     """
+    take_turns(connection, request.msisdn)
     refused = _refusal(connection, request, limits)
     if refused is None and not insert_once(connection, table, _row(request, now)):
         refused = _already(live_order(connection, request.msisdn, request.tone_code))
@@ -166,8 +167,9 @@ def place(
         detail = {"tone_code": request.tone_code, "reason": refused.reason}
         record(connection, now, request.msisdn, "refused", detail, request)
         return refused
-    connection.execute(_INSERT_CONSENT, _consent(request))
-    record(connection, request.confirmed_at, request.msisdn, "order", _terms(request), request)
+    terms = _terms(request)
+    connection.execute(_INSERT_CONSENT, _consent(request, terms))
+    _record(connection, request.confirmed_at, request.msisdn, "order", terms, request)
     if notice is not None:
         outbox.put(connection, notice, now)
     announce(connection, "orders")
@@ -188,9 +190,14 @@ def _refusal(connection: Connection, request: OrderRequest, limits: Limits) -> O
     live = live_order(connection, request.msisdn, request.tone_code)
     if live is not None:
         return _already(live)
+    # By the consent: a question of before midnight may be answered after it.
     local = request.confirmed_at.astimezone(ZoneInfo(limits.timezone))
     midnight = datetime.combine(local.date(), time(), local.tzinfo)
-    today = {"msisdn": request.msisdn, "since": midnight}
+    today = {
+        "msisdn": request.msisdn,
+        "midnight": midnight,
+        "next_midnight": midnight + timedelta(days=1),
+    }
     count, spent = connection.execute(_TODAY, today).one()
     if count >= limits.orders_per_day:
         return OrderRefused("orders_per_day")
@@ -227,7 +234,7 @@ def _row(request: OrderRequest, now: datetime) -> dict[str, object]:
     }
 
 
-def _consent(request: OrderRequest) -> dict[str, object]:
+def _consent(request: OrderRequest, terms: str) -> dict[str, object]:
     return {
         "order_id": request.order_id,
         "msisdn": request.msisdn,
@@ -235,13 +242,13 @@ def _consent(request: OrderRequest) -> dict[str, object]:
         "shown": request.shown,
         "answer": request.answer,
         "answered_at": request.confirmed_at,
-        "quote": json.dumps(_terms(request), ensure_ascii=False),
+        "quote": terms,
     }
 
 
-def _terms(request: OrderRequest) -> dict[str, object]:
+def _terms(request: OrderRequest) -> str:
     prices = request.quote.prices
-    return {
+    terms = {
         "tone_code": request.tone_code,
         "title": request.title,
         "tier": request.quote.tier,
@@ -252,6 +259,7 @@ def _terms(request: OrderRequest) -> dict[str, object]:
         },
         "pays_fen": request.quote.pays_fen,
     }
+    return _JSON.encode(terms)
 
 
 def record(
@@ -263,6 +271,17 @@ def record(
     source: OrderRequest | Order | None = None,
 ) -> None:
     """Add a row to the trace of a number; `kind` is one of contract.md's."""
+    _record(connection, at, msisdn, kind, _JSON.encode(detail), source)
+
+
+def _record(
+    connection: Connection,
+    at: datetime,
+    msisdn: str,
+    kind: str,
+    detail: str,
+    source: OrderRequest | Order | None,
+) -> None:
     connection.execute(
         _INSERT_EVENT,
         {
@@ -272,7 +291,7 @@ def record(
             "order_id": None if source is None else source.order_id,
             "call_id": getattr(source, "call_id", None),
             "message_id": getattr(source, "mo_id", None),
-            "detail": json.dumps(detail, ensure_ascii=False),
+            "detail": detail,
         },
     )
 
@@ -405,6 +424,33 @@ _PUT_OFF = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What became of the orders that a host had claimed.
+
+    `failed`: those that the operator failed, each (order_id, since when it fails).
+    """
+
+    done: tuple[Order, ...] = ()
+    failed: tuple[tuple[str, datetime], ...] = ()
+
+
+def advance(
+    connection: Connection,
+    steps: Steps,
+    undo_min: int,
+    host: str,
+    count: int,
+    now: datetime,
+    lease_s: float,
+) -> tuple[Order, ...]:
+    """Record the steps of what was claimed, and claim anew, in one transaction."""
+    provisioned(connection, [one for one in steps.done if one.state == "confirmed"], undo_min, now)
+    captured(connection, [one for one in steps.done if one.state == "provisioned"], now)
+    put_off(connection, host, steps.failed, now)
+    return claim_due(connection, host, count, now, lease_s)
+
+
 def put_off(
     connection: Connection, host: str, failed: Sequence[tuple[str, datetime]], now: datetime
 ) -> None:
@@ -455,14 +501,26 @@ _UNDO = (
 
 
 def undo_last(
-    connection: Connection, msisdn: str, sent_at: datetime, undo_min: int, now: datetime
+    connection: Connection,
+    msisdn: str,
+    sent_at: datetime,
+    undo_min: int,
+    now: datetime,
+    tone_code: str | None = None,
 ) -> Order | None:
-    """Undo the newest order confirmed within `undo_min` before `sent_at`; None: there is none."""
+    """Undo the order confirmed last within `undo_min` before `sent_at`; None: there is none.
+
+    With a `tone_code` that tone's order and no other.
+    """
     since = sent_at - timedelta(minutes=undo_min)
-    for order in reversed(owned(connection, msisdn)):
-        confirmed_at = order.confirmed_at
-        if confirmed_at is None or not since <= confirmed_at <= sent_at:
-            continue
+    lately = [
+        (order.confirmed_at, order.order_id, order)
+        for order in owned(connection, msisdn)
+        if order.confirmed_at is not None
+        and since <= order.confirmed_at <= sent_at
+        and tone_code in (None, order.tone_code)
+    ]
+    for _, _, order in sorted(lately, key=itemgetter(0, 1), reverse=True):
         values = {"undone": order.order_id, "at": now}
         if connection.execute(_UNDO, values).rowcount:
             record(connection, now, msisdn, "undo", {"tone_code": order.tone_code}, order)

@@ -139,6 +139,12 @@ def settle(connection: Connection, outcome: Outcome) -> None:
         connection.execute(_END, {**values, **end})
 
 
+def settle_all(connection: Connection, done: Sequence[Outcome]) -> None:
+    """Record what came of several claims, in their order."""
+    for outcome in done:
+        settle(connection, outcome)
+
+
 def sent(
     connection: Connection,
     mt_id: str,

@@ -60,8 +60,23 @@ class Quote:
     function_fee_fen: int = FUNCTION_FEE_FEN
 
 
+@dataclass(frozen=True, slots=True)
+class LocalTerms:
+    """By what quotes are made from our own database: whoever has it open need not ask for one.
+
+    Selling stops so many days, local to `timezone`, before a licence ends.
+    """
+
+    timezone: str
+    stop_selling_days: int
+
+
 class Operator(Protocol):
     """What the operator's systems do for an order; every call is idempotent by the order's id."""
+
+    @property
+    def local(self) -> LocalTerms | None:
+        """By what its quotes are made from our own database; None: they are not."""
 
     async def quote(self, msisdn: str, tone: Tone) -> Quote:
         """Return the quote of a tone for a number.
@@ -85,16 +100,17 @@ class Operator(Protocol):
 
 
 def local_quote(
-    connection: Connection, msisdn: str, tone: Tone, today: date, stop_selling_days: int
+    connection: Connection, msisdn: str, tone: Tone, terms: LocalTerms, now: datetime
 ) -> Quote:
     """Return the quote of the local adapter, from what `subscribers set` said of the number."""
     known = subscriber(connection, msisdn)
+    today = now.astimezone(ZoneInfo(terms.timezone)).date()
     reason = None
     if known.state == "suspended":
         reason = "suspended"
     elif known.function == "off":
         reason = "function_closed"
-    elif licence_ended(tone, today, stop_selling_days):
+    elif licence_ended(tone, today, terms.stop_selling_days):
         reason = "licence_ended"
     else:
         order = live_order(connection, msisdn, tone.code)
@@ -148,8 +164,7 @@ class LocalOperator:
         self._database = database
         self._now = now
         self._reactor = reactor
-        self._timezone = timezone
-        self._stop_selling_days = stop_selling_days
+        self.local = LocalTerms(str(timezone), stop_selling_days)
         self._timeout_s = timeout_s
 
     async def quote(self, msisdn: str, tone: Tone) -> Quote:
@@ -158,8 +173,7 @@ class LocalOperator:
         Raises:
             NoQuote: the database gave no answer in `timeout_s`.
         """
-        today = self._now().astimezone(self._timezone).date()
-        asked = self._database.run(local_quote, msisdn, tone, today, self._stop_selling_days)
+        asked = self._database.run(local_quote, msisdn, tone, self.local, self._now())
         return await self._in_time(asked, f"tone {tone.code}")
 
     async def quote_function(self, msisdn: str) -> Quote:

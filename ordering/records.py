@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
@@ -147,12 +148,26 @@ def trace(
     """Return everything that happened to a number in `[since, until)`, in order of time."""
     sources = (_calls, _mos, _mts, _receipts, _questions, _consents, _events)
     happenings = [
-        happening
+        (happening.at, _rank(happening, source is _calls), happening)
         for source in sources
         for happening in source(connection, msisdn)
         if since <= happening.at < until
     ]
-    return tuple(sorted(happenings, key=lambda happening: happening.at))
+    return tuple(happening for *_, happening in sorted(happenings, key=itemgetter(0, 1)))
+
+
+_CAUSES_FIRST = (
+    "call_started", "played", "key", "mo", "opt_out", "opt_in", "quote", "refused", "question",
+    "consent", "order", "provision", "undo", "charge", "mt", "receipt", "call_ended",
+)  # fmt: skip
+"""The order in which what happened in one instant, in one transaction, came of each other."""
+
+
+def _rank(happening: Happening, of_call: bool) -> int:
+    kind = happening.kind
+    if of_call and kind not in ("call_started", "call_ended"):
+        kind = "played"  # what a call noted is in its order already
+    return _CAUSES_FIRST.index(kind) if kind in _CAUSES_FIRST else _CAUSES_FIRST.index("order")
 
 
 def _calls(connection: Connection, msisdn: str) -> Iterator[Happening]:

@@ -41,8 +41,17 @@ _LONGEST = {
 _AMOUNTS = ("visitor", "member", "senior", "pays")
 _LISTS = {
     "which_question", "my_tones", "found", "cancel_which", "cancelled_these", "cancelled_all",
-    "restored", "branch_songs", "province_songs",
+    "restored", "given_up", "given_up_offers", "branch_songs", "province_songs",
 }  # fmt: skip
+_NO_UNDO = {
+    "order_notice": "order_notice_no_undo",
+    "function_opened": "opened_no_undo",
+    "nothing_to_undo": "no_undo",
+    "undo_too_late": "too_late_no_undo",
+    "nothing_open": "nothing_open_no_undo",
+    "help": "help_no_undo",
+}
+"""What stands for a text that names undoing where `undo_min` is 0 and nothing is undone."""
 _CANCEL = re.compile(r"TD|退订")
 _REFUSE = re.compile(r"(?<![A-Z])R(?![A-Z])|TDGG|拒收")
 
@@ -90,6 +99,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             names_cancelling=True,
         ),
         "order_notice": _rule(ONE_SMS, "title pays code", "undo_min until", names_cancelling=True),
+        "order_notice_no_undo": _rule(ONE_SMS, "title pays code", "until", names_cancelling=True),
         "money": _rule(ONE_SMS, "yuan"),
         "forever": _rule(ONE_SMS),
         "order_failed": _rule(ONE_SMS, "title", "code line"),
@@ -100,12 +110,22 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "which_question_item": _rule(LIST, "code title", "pays"),
         "which_question_rest": _rule(LIST, "", "count line"),
         "nothing_open": _rule(ONE_SMS, "", "line"),
+        "nothing_open_no_undo": _rule(ONE_SMS, "", "line"),
         "one_code_please": _rule(ONE_SMS, "", "line"),
         "unknown_code": _rule(ONE_SMS, "code", "line"),
         "unknown_code_nearest": _rule(ONE_SMS, "code nearest", "title line"),
         "declined": _rule(ONE_SMS, "title", "code"),
+        "given_up": _rule(LIST, "list", "count"),
+        "given_up_item": _rule(LIST, "title"),
+        "given_up_rest": _rule(LIST, "", "count"),
+        "given_up_offers": _rule(LIST, "list", "count"),
+        "given_up_offers_item": _rule(LIST, "title"),
+        "given_up_offers_rest": _rule(LIST, "", "count"),
         "undone": _rule(ONE_SMS, "title", "code pays"),
         "nothing_to_undo": _rule(ONE_SMS, "undo_min", ""),
+        "no_undo": _rule(ONE_SMS, names_cancelling=True),
+        "too_late_no_undo": _rule(ONE_SMS, "title code", names_cancelling=True),
+        "undo_too_late": _rule(ONE_SMS, "title code", "undo_min", names_cancelling=True),
         "my_tones": _rule(LIST, "list", "count"),
         "my_tones_item": _rule(LIST, "code title", "pays"),
         "my_tones_rest": _rule(LIST, "", "count line"),
@@ -137,12 +157,14 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "offers_stopped": _rule(ONE_SMS),
         "offers_resumed": _rule(ONE_SMS, names_refusing=True),
         "help": _rule(ONE_SMS, "", "line"),
+        "help_no_undo": _rule(ONE_SMS, "", "line"),
         "no_quote": _rule(ONE_SMS, "title", "code line"),
         "function_name": _rule(ONE_SMS),
         "function_question": _rule(
             QUESTION, "pays code", "ttl_min undo_min", names_cancelling=True
         ),
         "function_opened": _rule(ONE_SMS, "pays code", "undo_min", names_cancelling=True),
+        "opened_no_undo": _rule(ONE_SMS, "pays code", names_cancelling=True),
         "song_later": _rule(ONE_SMS, "title code", "line"),
         "function_is_open": _rule(ONE_SMS, "", "line"),
         "calling": _rule(ONE_SMS, "title", "code line"),
@@ -204,13 +226,24 @@ class Texts:
     def fill(self, name: str, **values: str) -> str:
         """Return a text with its values, signed and never longer than its limit allows.
 
-        A title with characters beyond the common plane is longer than it looks, and is cut.
+        What is too long is cut, a title first: one with characters beyond the common plane is
+        longer than it looks. With an `undo_min` of 0 no text speaks of undoing.
         """
-        text = self.signature + self.templates[name].format_map(values)
-        over = ucs2_units(text) - RULES[name].limit
-        if over <= 0 or not values.get("title"):
-            return text
-        return self.fill(name, **{**values, "title": _shorter(values["title"])})
+        if values.get("undo_min") == "0":
+            name = _NO_UNDO.get(name, name)
+        limit = RULES[name].limit
+        while (over := ucs2_units(text := self._written(name, values)) - limit) > 0:
+            longest = max(values, key=lambda key: len(values[key]), default="")
+            cut = "title" if values.get("title") else longest
+            if not values.get(cut):
+                return text.encode("utf-16-le", "surrogatepass")[: 2 * limit].decode(
+                    "utf-16-le", "ignore"
+                )
+            values[cut] = _shorter(values[cut], over)
+        return text
+
+    def _written(self, name: str, values: Mapping[str, str]) -> str:
+        return self.signature + self.templates[name].format_map(values)
 
     def word(self, name: str) -> str:
         """Return a text that is a value of others, unsigned."""
@@ -227,18 +260,21 @@ class Texts:
     def fit_list(
         self, name: str, items: Sequence[Mapping[str, str]], **values: str
     ) -> tuple[str, int]:
-        """Return what `fill_list` does, and how many items are shown in it."""
+        """Return what `fill_list` does, and how many items are shown in it.
+
+        `count` says how many they are, if not every line is one.
+        """
         lines = [self.templates[f"{name}_item"].format_map(item) for item in items]
-        values["count"] = str(len(lines))
+        values.setdefault("count", str(len(lines)))
         for shown in range(len(lines), -1, -1):
             rest = ""
             if shown < len(lines):
                 left = {**values, "count": str(len(lines) - shown)}
                 rest = self.templates[f"{name}_rest"].format_map(left)
-            text = self.fill(name, **values, list="".join(lines[:shown]) + rest)
-            if ucs2_units(text) <= RULES[name].limit:
+            values["list"] = "".join(lines[:shown]) + rest
+            if ucs2_units(self._written(name, values)) <= RULES[name].limit:
                 break
-        return text, shown
+        return self.fill(name, **values), shown
 
     def measures(self) -> Iterator[Measure]:
         """Yield the length of each text that is sent, with the longest values."""
@@ -258,8 +294,11 @@ def _longest_values(money: object) -> Mapping[str, str]:
     return {**_LONGEST, **dict.fromkeys(_AMOUNTS, written), "list": ""}
 
 
-def _shorter(title: str) -> str:
-    kept = title.removesuffix("…")[:-1]
+def _shorter(value: str, over: int) -> str:
+    """Return a value without some of the characters that it is too long for, and its new end."""
+    # One character may be two units: half of them may be enough.
+    kept = value.removesuffix("…")
+    kept = kept[: len(kept) - max(1, over // 2)]
     return f"{kept}…" if kept else ""
 
 

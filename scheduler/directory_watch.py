@@ -1,7 +1,8 @@
 """Watches the folder of the branches' files and publishes what is new, each file all or nothing.
 
-A bad file leaves what is heard as it is. It is told once for its content: by one event in the log,
-and by one SMS to the branch's contact.
+A bad file leaves what is heard as it is. It is told once each time it was saved so: by one event in
+the log, and by one SMS to the branch's contact. So is a file that says again what another version
+of it has replaced: it has no error, and nobody hears it.
 """
 
 from __future__ import annotations
@@ -20,8 +21,15 @@ from twisted.internet.task import LoopingCall
 from twisted.python.filepath import FilePath
 
 from catalog import editions
-from catalog.branch_files import directory_files, file_owner, read
-from catalog.branches import BRANCHES, PROVINCE
+from catalog.branch_files import (
+    content,
+    directory_files,
+    fault_of,
+    file_owner,
+    named_for,
+    read,
+    unreadable,
+)
 from catalog.drafts import contact_of, owner_of, same_owner_twice
 from catalog.publishing import Outcome, publish_file
 from catalog.values import mask
@@ -29,7 +37,7 @@ from catalog.written import Written
 from ordering import outbox
 from ordering.outbox import Message
 from ordering.texts import Texts
-from store.database import Database
+from store.database import Database, StoreBusy, StoreUnavailable
 
 log = structlog.get_logger()
 
@@ -58,12 +66,16 @@ class Delayed(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file as it was read: whom it belongs to on this system, its content's digest, its words."""
+    """A file as it was read: whom it belongs to on this system, its content's digest, its words.
+
+    `saved_ns` is when it was saved, as far as the file system says.
+    """
 
     name: str
     author: str
     digest: str
     written: Written
+    saved_ns: int = 0
 
 
 def look(folder: Path) -> Look:
@@ -84,17 +96,28 @@ def read_files(paths: Iterable[str], known: Mapping[str, File]) -> dict[str, Fil
     for name in paths:
         path = Path(name)
         try:
-            data = path.read_bytes()
+            data = content(path)
+        except FileNotFoundError:  # it has just gone
+            continue
         except OSError as error:
-            log.warning("directory_unreadable", file=name, reason=error.strerror)
+            digest = hashlib.sha256(str(error).encode()).hexdigest()
+            files[name] = File(name, "", digest, unreadable(path, error), _saved_ns(path))
             continue
         digest = hashlib.sha256(data).hexdigest()
         before = known.get(name)
         if before is not None and before.digest == digest:
             files[name] = before
         else:
-            files[name] = File(name, file_owner(path), digest, read(data, name))
+            written = read(data, name)
+            files[name] = File(name, file_owner(path), digest, written, _saved_ns(path))
     return files
+
+
+def _saved_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 class DirectoryWatch(Service):
@@ -132,7 +155,8 @@ class DirectoryWatch(Service):
         self._working: Deferred[None] | None = None
         self._files: dict[str, File] = {}
         self._published: dict[str, str] = {}
-        self._told: set[tuple[str, str]] = set()
+        self._told: dict[str, str] = {}
+        self._fault = ""
         self.refused = 0
 
     def startService(self) -> None:
@@ -159,12 +183,20 @@ class DirectoryWatch(Service):
         return self._working
 
     def health(self) -> tuple[bool, str]:
-        """Say how many files there are; a branch's mistake does not make the line unwell."""
+        """Say how many files there are; a branch's mistake does not make the line unwell.
+
+        Without the folder nobody's change would be heard: that does.
+        """
+        if self._fault:
+            return False, self._fault
         return self._poll.running, f"{len(self._files)} files, {self.refused} refused"
 
     def _look(self) -> None:
+        self._notice_fault(fault_of(self._folder))
+        if self._fault or not self.running:
+            return
         seen = look(self._folder)
-        if seen == self._read or not self.running:
+        if seen == self._read:
             return
         waiting = self._quiet is not None and self._quiet.active()
         if seen == self._seen and (waiting or self._is_working):
@@ -173,6 +205,12 @@ class DirectoryWatch(Service):
         if self._quiet is not None and self._quiet.active():
             self._quiet.cancel()
         self._quiet = self._reactor.callLater(QUIET_S, self._settled)
+
+    def _notice_fault(self, fault: str) -> None:
+        """Tell once of a folder that is not there; what is heard stays, and it is waited for."""
+        if fault and fault != self._fault:
+            log.error("directories_missing", reason=fault)
+        self._fault = fault
 
     def _settled(self) -> None:
         if self._is_working or look(self._folder) != self._seen:
@@ -192,17 +230,28 @@ class DirectoryWatch(Service):
             self._files = await self._in_thread(read_files, sorted(seen), self._files)
             twice = same_owner_twice([file.written for file in self._files.values()])
             self.refused = 0
+            self._told = {name: was for name, was in self._told.items() if name in self._files}
             for file in self._files.values():
                 if (mistake := twice.get(file.name)) is not None:
                     error = f"{file.name}:{mistake.place}: {mistake.sentence}"
                     await self._refuse(file, (error,))
                 elif self._published.get(file.name) != file.digest:
-                    await self._publish_file(file)
+                    await self._publish_or_refuse(file)
         except Exception:  # the edge of a job: the next look tries again
             self._read = None
             log.exception("directories_not_published")
         finally:
             self._is_working = False
+
+    async def _publish_or_refuse(self, file: File) -> None:
+        """Publish a file; what the store cannot do with this one keeps no other branch waiting."""
+        try:
+            await self._publish_file(file)
+        except (StoreBusy, StoreUnavailable, OSError):
+            raise  # nobody's file can be published just now
+        except Exception as error:
+            log.exception("directory_not_published", file=file.name)
+            await self._refuse(file, (f"{file.name}:1:1: cannot be published: {error}",))
 
     async def _publish_file(self, file: File) -> None:
         outcome: Outcome = await self._database.run(
@@ -212,26 +261,38 @@ class DirectoryWatch(Service):
             await self._refuse(file, outcome.errors)
             return
         self._published[file.name] = file.digest
-        self._told.discard((file.name, file.digest))
         if outcome.editions:
             numbers = [edition.edition_id for edition in outcome.editions]
             log.info("directory_published", file=file.name, branch=outcome.owner, editions=numbers)
+        for edition in outcome.withdrawn:
+            log.warning(
+                "directory_withdrawn",
+                file=file.name,
+                branch=outcome.owner,
+                edition=edition.edition_id,
+                kind=edition.kind,
+                begins=edition.valid_from.isoformat(),
+            )
         for note in outcome.notes:
-            log.warning("directory_was_replaced", note=note)
+            log.warning("directory_note", note=note)
+        if outcome.unheard:
+            await self._refuse(file, outcome.unheard)
+        else:
+            self._told.pop(file.name, None)
 
     async def _refuse(self, file: File, errors: tuple[str, ...]) -> None:
         self.refused += 1
         self._published.pop(file.name, None)
-        if (file.name, file.digest) in self._told:
+        if self._told.get(file.name) == file.digest:
             return
-        owner = owner_of(file.written) or _named_for(file.name)
+        owner = owner_of(file.written) or named_for(Path(file.name))
         number = contact_of(file.written)
         if not number:
             number = await self._database.run(editions.contact_of, owner)
         if number:
             message = self._message(file, number, errors)
             await self._database.run(outbox.put, message, self._now())
-        self._told.add((file.name, file.digest))
+        self._told[file.name] = file.digest
         log.error(
             REFUSED,
             file=file.name,
@@ -244,7 +305,9 @@ class DirectoryWatch(Service):
     def _message(self, file: File, number: str, errors: tuple[str, ...]) -> Message:
         name, now = Path(file.name).name, self._now()
         line = errors[0].removeprefix(f"{file.name}:").partition(":")[0]
-        key = hashlib.sha256(f"{REFUSED}\n{name}\n{file.digest}".encode()).hexdigest()
+        # The same on every host that has the file, another when it was saved so a second time.
+        said = f"{REFUSED}\n{name}\n{file.digest}\n{file.saved_ns}"
+        key = hashlib.sha256(said.encode()).hexdigest()
         text = self._texts.fill(REFUSED, file=name[:16], row=line[:4], count=str(len(errors))[:3])
         return Message(
             mt_id=key[:32],
@@ -256,11 +319,6 @@ class DirectoryWatch(Service):
             due_at=now,
             expires_at=now + TOLD_FOR,
         )
-
-
-def _named_for(file: str) -> str:
-    stem = Path(file).stem.lower()
-    return stem if stem in (PROVINCE, *BRANCHES) else ""
 
 
 def inotify(reactor: Any) -> Notices:

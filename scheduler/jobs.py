@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.python.failure import Failure
 
 from ordering import claims, consent, orders, outbox, receipts
-from ordering.orders import Order
+from ordering.orders import Order, Steps
 from ordering.provisioning import Operator
 from store.database import Database
 
@@ -68,51 +68,48 @@ async def fulfil_due(
     undo_min: int,
     now: Callable[[], datetime],
     failed: Failed,
+    goes_on: Callable[[], bool] = lambda: True,
 ) -> int:
     """Take the next step of every order that is due: provision it, or capture it after `undo_min`.
 
-    Returns how many orders were taken. Each stands for itself: `failed` is told of one that the
-    operator fails, which rests before it is tried again, while the others are recorded.
+    Returns how many orders were taken once none is due, or it `goes_on` no longer. Each stands for
+    itself: `failed` is told of one that the operator fails, which rests before it is tried again,
+    while the others are recorded.
     """
-    taken = 0
+    taken, steps = 0, Steps()
     while True:
-        due = await database.run(orders.claim_due, host, BATCH, now(), LEASE_S)
-        taken += len(due)
-        confirmed = [order for order in due if order.state == "confirmed"]
-        owned = [order for order in due if order.state == "provisioned"]
-        if confirmed:
-            done, left = await _each(operator.provision, confirmed, failed)
-            if done:
-                await database.run(orders.provisioned, done, undo_min, now())
-            await _put_off(database, host, left, timedelta(0), now())
-        if owned:
-            done, left = await _each(operator.capture, owned, failed)
-            if done:
-                await database.run(orders.captured, done, now())
-            await _put_off(database, host, left, timedelta(minutes=undo_min), now())
-        if len(due) < BATCH and (undo_min or not confirmed):
+        most = BATCH if goes_on() else 0
+        values = (steps, undo_min, host, most, now(), LEASE_S)
+        due = await database.run(orders.advance, *values)
+        if not due:
             return taken
+        taken += len(due)
+        steps = await _taken(operator, due, undo_min, now(), failed)
 
 
-async def _each(
-    step: Callable[[Order], Coroutine[Any, Any, None]], chosen: list[Order], failed: Failed
-) -> tuple[list[Order], list[Order]]:
-    """Take a step of each order; return those that are done, and those that failed."""
-    left: list[Order] = []
+async def _taken(
+    operator: Operator, due: tuple[Order, ...], undo_min: int, now: datetime, failed: Failed
+) -> Steps:
+    """Take a step of each order; return what became of it."""
+    left: dict[str, datetime] = {}
 
     def leave(failure: Failure, order: Order) -> None:
-        left.append(order)
+        left[order.order_id] = _due_since(order, undo_min, now)
         failed(order, failure)
 
-    steps = [Deferred.fromCoroutine(step(order)).addErrback(leave, order) for order in chosen]
+    steps = [
+        Deferred.fromCoroutine(_next_step(operator, order)).addErrback(leave, order)
+        for order in due
+    ]
     await gatherResults(steps)
-    return [order for order in chosen if order not in left], left
+    done = tuple(order for order in due if order.order_id not in left)
+    return Steps(done, tuple(left.items()))
 
 
-async def _put_off(
-    database: Database, host: str, left: list[Order], after: timedelta, now: datetime
-) -> None:
-    """Let orders rest whose step, due `after` their confirmation, failed."""
-    if left:
-        since = tuple((order.order_id, (order.confirmed_at or now) + after) for order in left)
-        await database.run(orders.put_off, host, since, now)
+def _next_step(operator: Operator, order: Order) -> Coroutine[Any, Any, None]:
+    return operator.provision(order) if order.state == "confirmed" else operator.capture(order)
+
+
+def _due_since(order: Order, undo_min: int, now: datetime) -> datetime:
+    after = timedelta(minutes=undo_min if order.state == "provisioned" else 0)
+    return (order.confirmed_at or now) + after

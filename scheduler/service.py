@@ -130,6 +130,7 @@ class SchedulerService(Service):
                     self._undo_min,
                     self._now,
                     self._step_failed,
+                    lambda: bool(self.running),
                 )
         except Exception:  # the edge of a job: the next poll tries again
             self.failures += 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, select, text, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from ordering import claims, consent, outbox
 from ordering.claims import Claim
@@ -16,6 +16,7 @@ from smpp.grammar import CANCELLING, Intent, Kind
 from smpp.turn import Incoming, LookedUp, Reply, Terms, Turn
 from store.once import insert_once
 from store.schema import mo
+from store.turns import take_turns
 
 MOST_IN_A_MINUTE = 20
 ONE_ALARM_IN = timedelta(hours=1)
@@ -47,8 +48,10 @@ class TermsUnknown:
 
 
 @dataclass(frozen=True, slots=True)
-class NotAnAnswer:
-    """It names what no question is open about, and so asks for it: look that up, and try again."""
+class ToLookUp:
+    """It cannot be answered without a look-up, of this code if there is one: then try again."""
+
+    code: str = ""
 
 
 _terms: dict[str, Terms] = {}
@@ -105,38 +108,41 @@ def answer(
     left: str | None,
     claimant: str,
     now: datetime,
-) -> Answered | TermsUnknown | NotAnAnswer:
+) -> Answered | TermsUnknown | ToLookUp:
     """Record an MO, do what it asks and put the reply into the outbox, once.
 
-    Once for its `mo_id`, and for what the SMSC sends a second time. `known` may be None for what
-    seems to answer a question: mostly it does, and nothing has to be looked up. `left` is the
+    Once for its `mo_id`, and for what the SMSC sends a second time. Which question a bare Y means
+    is only known here, so that `known` has nothing of it the first time. It is None for who texts
+    so much that he may have no answer; if he is to have one, it is asked for. `left` is the
     number's earlier MO if the response to that is known to have left, though it was not noted yet.
     The reply is claimed by `claimant`, if that is a word: for the host that keeps a place for it.
     """
     terms = _terms.get(terms_key)
     if terms is None:
         return TermsUnknown(terms_key)
-    if incoming.in_parts:
-        parts.answered(connection, incoming.mo_id, now)
-    _take_turns(connection, incoming)
+    if incoming.silent is None:
+        # Two hosts may be given both copies of a message in the same instant.
+        take_turns(connection, incoming.msisdn)
     since = incoming.received_at - REPEATED_WITHIN
     values = {"msisdn": incoming.msisdn, "this": incoming.mo_id, "since": since}
     latest = [_Earlier(*row) for row in connection.execute(_LATEST, values)]
     if latest and _is_first_copy(latest[0], incoming, left):
+        _settle_parts(connection, incoming, now)
         return _repeated(connection, latest[0].mo_id, "")
     questions = _questions(connection, incoming, intent)
-    if known is None and not any(one.tone_code == intent.codes[0] for one in questions):
-        return NotAnAnswer()
+    flooding = _is_flood(incoming, latest)
+    unanswered = incoming.silent or ("flood" if flooding and intent.kind not in CANCELLING else "")
+    if not unanswered:
+        unknown = _to_look_up(intent, known, questions)
+        if unknown is not None:
+            return unknown
+    _settle_parts(connection, incoming, now)
     if not insert_once(connection, mo, _mo_row(incoming, intent)):
         return _repeated(connection, incoming.mo_id, claimant)
     turn = Turn(connection, incoming, intent, known or LookedUp(), terms, now, questions)
-    flooding = _is_flood(turn, latest)
     reply: Reply | None = None
-    if incoming.silent is not None:
-        outcome = incoming.silent
-    elif flooding and intent.kind not in CANCELLING:
-        outcome = "flood"
-    else:
+    outcome = unanswered
+    if not unanswered:
         reply = _ACTS[intent.kind](turn)
         outcome = "silent" if reply is None else reply.name
     claim = None if reply is None else _put(turn, reply, claimant)
@@ -145,19 +151,10 @@ def answer(
     return Answered(incoming.mo_id, outcome, flood=alarm, claim=claim)
 
 
-_ALONE = text("SELECT pg_advisory_xact_lock(:what, :number)")
-_MESSAGES_OF_ONE = 0x30
-
-
-def _take_turns(connection: Connection, incoming: Incoming) -> None:
-    """Let other hosts wait with this number's messages until this transaction is over.
-
-    Two hosts may be given both copies of a message in the same instant: the second to come is to
-    see what the first has written. One host alone has one transaction at a time.
-    """
-    if connection.dialect.name == "postgresql" and incoming.silent is None:
-        number = int(incoming.msisdn[-9:])
-        connection.execute(_ALONE, {"what": _MESSAGES_OF_ONE, "number": number})
+def _settle_parts(connection: Connection, incoming: Incoming, now: datetime) -> None:
+    """Take a repeated part for known, now that this transaction holds the message itself."""
+    if incoming.in_parts:
+        parts.answered(connection, incoming.mo_id, now)
 
 
 def _is_first_copy(latest: _Earlier, incoming: Incoming, left: str | None) -> bool:
@@ -192,6 +189,16 @@ def _questions(
     return consent.open_questions(connection, incoming.msisdn, incoming.received_at)
 
 
+def _to_look_up(
+    intent: Intent, known: LookedUp | None, questions: Sequence[consent.Question]
+) -> ToLookUp | None:
+    """Return what a bare Y confirms, or what the text names, unless it is looked up already."""
+    if intent.kind != "confirm" or intent.codes or len(questions) != 1:
+        return ToLookUp() if known is None else None
+    code = questions[0].tone_code
+    return None if known is not None and known.code == code else ToLookUp(code)
+
+
 def _mo_row(incoming: Incoming, intent: Intent) -> dict[str, object]:
     return {
         "mo_id": incoming.mo_id,
@@ -208,9 +215,9 @@ def _mo_row(incoming: Incoming, intent: Intent) -> dict[str, object]:
     }
 
 
-def _is_flood(turn: Turn, latest: Sequence[_Earlier]) -> bool:
+def _is_flood(incoming: Incoming, latest: Sequence[_Earlier]) -> bool:
     """Say whether he has sent more than `MOST_IN_A_MINUTE`, this one included."""
-    since = turn.incoming.received_at - timedelta(minutes=1)
+    since = incoming.received_at - timedelta(minutes=1)
     return sum(one.received_at > since for one in latest) >= MOST_IN_A_MINUTE
 
 

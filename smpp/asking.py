@@ -17,16 +17,19 @@ from smpp import cancelling, looking_up
 from smpp.turn import Reply, Turn
 
 NOTICE_VALID = timedelta(hours=48)
+_FULFILLED = ("owned", "being_ordered")
+"""Refusals that leave nothing to confirm; what is refused otherwise may be confirmed later."""
 
 
 def ask(turn: Turn) -> Reply:
     """Ask whether he wants the tone at its price, or say why he cannot have it."""
-    tone, quote = turn.known.tone, turn.known.quote
+    tone = turn.known.tone
     if tone is None:
         return looking_up.unknown_code(turn)
     live = orders.live_order(turn.connection, turn.msisdn, tone.code)
     if live is not None:
         return _already(turn, live)
+    quote = turn.quote()
     if quote is None:
         return turn.say("no_quote", tone.code, title=tone.title, code=tone.code)
     _record_quote(turn, tone.code, quote)
@@ -38,7 +41,7 @@ def ask(turn: Turn) -> Reply:
 
 def ask_function(turn: Turn) -> Reply:
     """Ask whether he wants the ring-back function at its fee, or say why he cannot (KT)."""
-    quote, title = turn.known.quote, turn.texts.word("function_name")
+    quote, title = turn.function_quote(), turn.texts.word("function_name")
     if quote is None:
         return turn.say("no_quote", FUNCTION_CODE, title=title, code=FUNCTION_CODE)
     live = orders.live_order(turn.connection, turn.msisdn, FUNCTION_CODE)
@@ -125,20 +128,42 @@ def _confirmed_before(turn: Turn) -> Reply:
 
 
 def _place(turn: Turn, question: consent.Question) -> Reply:
-    values = {"title": question.title, "code": question.tone_code}
-    of_function = question.tone_code == FUNCTION_CODE
-    if not of_function and not _is_sold(turn, question.tone_code):
-        return turn.say("refused_licence_ended", question.tone_code, **values)
-    consent.close(turn.connection, question.question_id, "confirmed", turn.now)
+    """Order what a question asked, at its price, unless he may not have it any more."""
+    code = question.tone_code
+    values = {"title": question.title, "code": code}
+    refused = _no_longer(turn, question)
+    if refused is not None:
+        return refused
     request = _request(turn, question)
     placed = orders.place(turn.connection, request, None, turn.rules.limits, turn.now)
+    if isinstance(placed, orders.Placed) or placed.reason in _FULFILLED:
+        consent.close(turn.connection, question.question_id, "confirmed", turn.now)
     if isinstance(placed, orders.OrderRefused):
         name = "being_ordered" if placed.reason == "being_ordered" else f"refused_{placed.reason}"
-        return turn.say(name, question.tone_code, **values)
-    name = "function_opened" if of_function else "order_notice"
+        return turn.say(name, code, **values)
+    name = "function_opened" if code == FUNCTION_CODE else "order_notice"
     notice = turn.say(name, pays=turn.texts.money(question.pays_fen), **values)
     expires_at = turn.now + NOTICE_VALID
-    return Reply(notice.name, notice.text, expires_at, question.tone_code, placed.order_id)
+    return Reply(notice.name, notice.text, expires_at, code, placed.order_id)
+
+
+def _no_longer(turn: Turn, question: consent.Question) -> Reply | None:
+    """Say what has come between a question and its answer; None: nothing.
+
+    Only whether he may have it is asked anew: what he pays is what the question said.
+    """
+    code, title = question.tone_code, question.title
+    if code != FUNCTION_CODE and not _is_sold(turn, code):
+        turn.record("refused", {"tone_code": code, "reason": "licence_ended"})
+        return turn.say("refused_licence_ended", code, title=title, code=code)
+    quote = turn.function_quote() if code == FUNCTION_CODE else turn.quote()
+    if quote is None:
+        return turn.say("no_quote", code, title=title, code=code)
+    if quote.eligible:
+        return None
+    if code == FUNCTION_CODE and quote.reason == "owned":
+        return turn.say("function_is_open", code)
+    return _refused(turn, code, title, quote)
 
 
 def _is_sold(turn: Turn, code: str) -> bool:
@@ -183,11 +208,20 @@ def decline(turn: Turn) -> Reply | None:
 
 
 def undo(turn: Turn) -> Reply:
-    """Take back the last order, by the time the message came (0)."""
+    """Take back the last order, or that of the tone named, by the time the message came (0)."""
+    named = turn.intent.codes[0] if turn.intent.codes else None
     minutes = turn.rules.limits.undo_min
     sent_at = turn.incoming.received_at
-    undone = orders.undo_last(turn.connection, turn.msisdn, sent_at, minutes, turn.now)
+    undone = orders.undo_last(turn.connection, turn.msisdn, sent_at, minutes, turn.now, named)
     if undone is None:
-        return turn.say("nothing_to_undo")
+        return turn.say("nothing_to_undo") if named is None else _not_undone(turn, named)
     code, pays = undone.tone_code, turn.texts.money(undone.pays_fen)
     return turn.say("undone", code, title=undone.title, code=code, pays=pays)
+
+
+def _not_undone(turn: Turn, code: str) -> Reply:
+    """Say why the order of a tone is not taken back; none of another tone is in its place."""
+    live = orders.live_order(turn.connection, turn.msisdn, code)
+    if live is None:
+        return turn.say("not_owned", code=code)
+    return turn.say("undo_too_late", code, title=live.title, code=code)

@@ -39,6 +39,8 @@ log = structlog.get_logger()
 
 DRAIN_S: Final = 5.0
 """How long a stopping bind waits for responses under way, then for the SMSC's unbind_resp."""
+MALFORMED_EVERY_S: Final = 1.0
+"""A line of the log in this time at most: an SMSC must not fill the disk with its mistakes."""
 
 _HOPELESS: Final = frozenset({Status.RINVPASWD, Status.RINVSYSID})
 _SIGNS_OF_WORK: Final = frozenset({Submitted, SubmitFailed, MoReceived, ReceiptReceived})
@@ -54,6 +56,15 @@ class Backoff:
     def delay(self, failures: int, jitter: float) -> float:
         """Return the pause after so many failures in a row; `jitter` in [0, 1) takes up to half."""
         return min(self.first_s * 2.0 ** min(failures, 30), self.longest_s) * (1 - jitter / 2)
+
+    def delay_of_refused(self, refusals: int, jitter: float) -> float:
+        """Return the pause after the account was refused so often in a row.
+
+        SMSCs lock an account after some such attempts: four times `longest_s`, doubled up to 60
+        times that: from two minutes to half an hour.
+        """
+        growing = self.longest_s * 2.0 ** min(refusals + 1, 30)
+        return min(growing, self.longest_s * 60) * (1 - jitter / 2)
 
 
 DEFAULT_BACKOFF: Final = Backoff()
@@ -115,6 +126,8 @@ class BindService(Service):
         self._idle: Deferred[None] | None = None
         self._stopping = False
         self._attempt = _Attempt()
+        self._told_at = -MALFORMED_EVERY_S
+        self._untold = 0
 
     # ---- what the owner asks
 
@@ -191,17 +204,19 @@ class BindService(Service):
             await at_most(self._reactor, DRAIN_S, connection.closed())
 
     async def _keep_bound(self) -> None:
-        failures = 0
+        failures = refusals = 0
         while not self._stopping:
             self._attempt = _Attempt()
             await self._one_connection()
             failures = 0 if self._was_good() else failures + 1
-            if (
-                self._attempt.refusal in _HOPELESS
-            ):  # an account may be locked after some such attempts
-                failures = 30
+            pause_s = self._backoff.delay(failures, self._jitter())
+            if self._attempt.refusal in _HOPELESS:
+                refusals += 1
+                pause_s = self._backoff.delay_of_refused(refusals, self._jitter())
+            elif self._attempt.bound_at is not None:
+                refusals = 0
             if not self._stopping:
-                await self._sleep(self._backoff.delay(failures, self._jitter()))
+                await self._sleep(pause_s)
 
     def _was_good(self) -> bool:
         """Whether the last connection was of use: an SMSC that only binds gets growing pauses."""
@@ -274,9 +289,17 @@ class BindService(Service):
         log.error("smsc_bind_refused", smsc=self._smsc, status=status_name(event.status))
 
     def _malformed(self, event: Malformed) -> None:
-        log.warning("smsc_malformed_pdu", smsc=self._smsc, why=event.why)
+        self._untold += 1
+        if self._monotonic() - self._told_at >= MALFORMED_EVERY_S:
+            self._tell_malformed(event.why)
+
+    def _tell_malformed(self, why: str) -> None:
+        log.warning("smsc_malformed_pdu", smsc=self._smsc, why=why, count=self._untold)
+        self._told_at, self._untold = self._monotonic(), 0
 
     def _closed(self, event: Closed) -> None:
+        if self._untold:
+            self._tell_malformed(event.why)
         if self._attempt.refusal is None:
             self.detail = event.why
         log.info("smsc_closed", smsc=self._smsc, why=event.why)

@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, select, update
 from catalog.values import FUNCTION_CODE
 from ordering import consent, contact, orders
 from smpp import looking_up
+from smpp.grammar import folded
 from smpp.turn import Reply, Turn
 from store.once import insert_once
 from store.schema import shown_list
@@ -21,14 +22,27 @@ CANCELLED_ALL = "cancelled_all"
 
 def cancel(turn: Turn) -> Reply | None:
     """Cancel the tones named; without a code the only one, or show the list (TD)."""
-    if turn.intent.codes:
-        return _cancel_codes(turn, turn.intent.codes)
-    if turn.intent.numbers and _shown_codes(turn):
-        return select_shown(turn)
+    intent = turn.intent
+    if intent.words:
+        return _cancel_titled(turn)
+    if intent.codes:
+        return _cancel_codes(turn, intent.codes)
+    if intent.numbers:
+        return select_shown(turn) if _shown_codes(turn) else _list_or_nothing(turn)
+    return _cancel_unnamed(turn)
+
+
+def _cancel_unnamed(turn: Turn) -> Reply | None:
+    """Cancel the only tone; or give up the open questions: TD says no to what it was asked."""
     owned = _tones_first(orders.owned(turn.connection, turn.msisdn))
     offered = contact.had_offer(turn.connection, turn.msisdn, turn.incoming.received_at)
-    if not owned or offered:
+    no_more_offers = offered or not owned
+    if no_more_offers:
         _stop_offers(turn)
+    given_up = _give_up(turn)
+    if given_up:
+        name = "given_up_offers" if no_more_offers else "given_up"
+        return turn.say_list(name, ({"title": one.title} for one in given_up))
     if not owned:
         return turn.say("no_tones_no_offers")
     if len(owned) > 1:
@@ -45,14 +59,7 @@ def _tones_first(owned: tuple[orders.Order, ...]) -> tuple[orders.Order, ...]:
 
 
 def _cancel_codes(turn: Turn, codes: tuple[str, ...]) -> Reply:
-    at = turn.incoming.received_at
-    asked = [
-        question
-        for question in consent.open_questions(turn.connection, turn.msisdn, at)
-        if question.tone_code in codes
-    ]
-    for question in asked:
-        consent.close(turn.connection, question.question_id, "declined", turn.now)
+    asked = _give_up(turn, codes)
     reply = _cancelled(turn, codes)
     if reply is not None:
         return reply
@@ -64,12 +71,44 @@ def _cancel_codes(turn: Turn, codes: tuple[str, ...]) -> Reply:
     return turn.say("not_owned", code=codes[0])
 
 
+def _cancel_titled(turn: Turn) -> Reply:
+    """Cancel the tone of that title; anything else shows the list, and cancels nothing."""
+    said = folded(turn.intent.words)
+    at = turn.incoming.received_at
+    questions = consent.open_questions(turn.connection, turn.msisdn, at)
+    owned = orders.owned(turn.connection, turn.msisdn)
+    titles = {one.tone_code: folded(one.title) for one in questions}
+    titles |= {one.tone_code: folded(one.title) for one in owned}
+    meant = [code for code, title in titles.items() if said in (title, code + title, title + code)]
+    return _cancel_codes(turn, (meant[0],)) if len(meant) == 1 else _list_or_nothing(turn)
+
+
+def _list_or_nothing(turn: Turn) -> Reply:
+    if orders.owned(turn.connection, turn.msisdn):
+        return list_owned(turn)
+    _stop_offers(turn)
+    return turn.say("no_tones_no_offers")
+
+
+def _give_up(turn: Turn, codes: tuple[str, ...] = ()) -> list[consent.Question]:
+    """Decline the open questions, or those about the codes; return them."""
+    at = turn.incoming.received_at
+    asked = [
+        question
+        for question in consent.open_questions(turn.connection, turn.msisdn, at)
+        if not codes or question.tone_code in codes
+    ]
+    for question in asked:
+        consent.close(turn.connection, question.question_id, "declined", turn.now)
+    return asked
+
+
 def _cancelled(turn: Turn, codes: tuple[str, ...]) -> Reply | None:
     ended = orders.cancel(turn.connection, turn.msisdn, codes, "subscriber", turn.now)
     if not ended:
         return None
     if len(ended) > 1:
-        return turn.say_list("cancelled_these", looking_up.items(turn, ended))
+        return looking_up.say_owned(turn, "cancelled_these", ended)
     return turn.say("cancelled", ended[0].tone_code, title=ended[0].title, code=ended[0].tone_code)
 
 
@@ -124,14 +163,12 @@ def select_shown(turn: Turn) -> Reply | None:
 
 def cancel_all(turn: Turn) -> Reply:
     """Cancel every tone and decline every open question (00000)."""
-    at = turn.incoming.received_at
-    for question in consent.open_questions(turn.connection, turn.msisdn, at):
-        consent.close(turn.connection, question.question_id, "declined", turn.now)
+    _give_up(turn)
     codes = [order.tone_code for order in orders.owned(turn.connection, turn.msisdn)]
     ended = orders.cancel(turn.connection, turn.msisdn, codes, CANCELLED_ALL, turn.now)
     if not ended:
         return turn.say("nothing_owned")
-    return turn.say_list("cancelled_all", looking_up.items(turn, ended))
+    return looking_up.say_owned(turn, "cancelled_all", ended)
 
 
 def restore(turn: Turn) -> Reply:
@@ -140,7 +177,7 @@ def restore(turn: Turn) -> Reply:
     back = orders.restore(turn.connection, turn.msisdn, CANCELLED_ALL, undo_min, turn.now)
     if not back:
         return turn.say("nothing_to_restore")
-    return turn.say_list("restored", looking_up.items(turn, back))
+    return looking_up.say_owned(turn, "restored", back)
 
 
 def refuse(turn: Turn) -> Reply | None:

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from twisted.application.service import Service
@@ -107,7 +107,6 @@ class EsmeService(Service):
         on_ready: Callable[[], None],
         on_late: Callable[[LateResponse], None] = lambda _: None,
         *,
-        zone: tzinfo,
         clock: Callable[[], datetime],
         monotonic: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
@@ -119,15 +118,13 @@ class EsmeService(Service):
         they have: return ROK after the commit. If they raise, `mo_retry_status` is answered, and
         the SMSC sends again. `on_receipt` gets the SMSC's name with the receipt. `on_ready` says
         that `free()` may have grown, `on_late` that a part told as lost has a response after all.
-        `zone` is the SMSC's own time in receipts. UnencodablePdu if the settings cannot be put into
-        a bind.
+        UnencodablePdu if the settings cannot be put into a bind.
         """
         self.counters = Counters()
         self._settings = settings
         self._reactor = reactor
         self._on_ready = on_ready
         self._on_late = on_late
-        self._zone = zone
         self._monotonic = monotonic
         self._incoming = IncomingMessages(settings, on_mo, on_receipt, self.counters, clock)
         self._binds = [
@@ -161,7 +158,7 @@ class EsmeService(Service):
             mo_response_deadline_s=settings.mo_response_deadline_s,
             mo_retry_status=settings.mo_retry_status,
         )
-        return Session(limits, settings.message_id, self._zone)
+        return Session(limits, settings.message_id)
 
     # ---- life
 
@@ -229,6 +226,13 @@ class EsmeService(Service):
             return 0
         room = sum([bind.free for bind in self._binds])
         return max(0, min(room, self._pace.ahead(now)) - len(self._queue))
+
+    def window(self) -> int:
+        """How many parts may be under way at once, those that are included; 0 while none may."""
+        now = self._monotonic()
+        if self._stopping or self._pace.is_paused(now):
+            return 0
+        return min(sum([bind.free + bind.under_way for bind in self._binds]), self._pace.ahead(now))
 
     def submit(self, message: MtMessage) -> Deferred[SubmitResult]:
         """Send a message; the Deferred always succeeds, with what became of each of its parts.

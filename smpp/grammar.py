@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from catalog.values import FUNCTION_CODE
+from catalog.values import FUNCTION_CODE, LONGEST_CODE, TONE_CODE
 
 Kind = Literal[
     "ask", "confirm", "decline", "undo", "my_tones", "tone", "search", "cancel", "list",
@@ -28,7 +28,8 @@ class Intent:
     """A wish. `codes` are tone codes as written, or KT for the ring-back function.
 
     `numbers` may select from a list shown before: `1` is a confirm and `2` a decline, with the
-    number, as a list newer than the question wins. Of a directory it is the page.
+    number, as a list newer than the question wins. Of a directory it is the page. `words` are
+    searched for, or what a cancellation names by its title.
     """
 
     kind: Kind
@@ -67,15 +68,30 @@ _FILLERS: Final = frozenset(
 _GLUED: Final = ("查询", "查詢", "CX")
 """Keywords that what they ask for may follow without a space."""
 _FUNCTION_APART: Final = re.compile(
-    r"(Y|N|TD|QX|是|确认|不|不要|放弃|取消|退订|关闭)(KT|开通|彩铃功能|开通彩铃功能)"
+    r"(Y|N|TD|QX|CH|是|确认|不|不要|放弃|取消|退订|关闭|撤回)(KT|开通|彩铃功能|开通彩铃功能)"
 )
 """Answers and cancellations that people write in one word with what they are about."""
-_CANCELLING: Final = re.compile(r"退订|退訂|退掉|取消|注销|\b(?:TD|QX)\b")
+# Possessive, or 我要 and 我, 要 would be tried in every mixture.
+_POLITE: Final = (
+    "(?>请|麻烦|帮我|给我|我要|我想|我|要|把|这首歌?|歌曲|彩铃|编码|订购|的|了|吧|一下|谢谢)"
+)
+_ENDING: Final = "(?:退订|退訂|退掉|取消|注销)"
+_CANCEL_WORD: Final = re.compile(
+    f"{_POLITE}*+(全部|所有)?{_POLITE}*+(?:{_ENDING}|TD|QX|CANCEL)(全部|所有)?{_POLITE}*+"
+)
+"""A cancellation in one word, with what politeness adds to it."""
+_AROUND_CANCELLING: Final = re.compile(f"{_POLITE}++")
+_CANCEL_TITLE: Final = re.compile(rf"{_POLITE}*+(?:{_ENDING}|(?:TD|QX|CANCEL)\b)(.+)")
+_NO_OFFERS: Final = re.compile(r"\S{0,2}(?:推荐|广告)\S{0,2}")
+_CANCELLING: Final = re.compile(rf"{_ENDING}|\b(?:TD|QX)\b")
 _NOT_CANCELLING: Final = re.compile(r"[不别]\S{0,2}(?:退|取消|注销)")
 _REFUSING: Final = re.compile(r"拒收|不要|别再?发|不需要|勿扰|骚扰|\b(?:TDGG|STOP)\b")
 _ALL: Final = re.compile(r"全部|所有|\bALL\b")
 _GROUP: Final = re.compile(r"[0-9]+|[A-Z]+|[^\W\d_A-Z]+")
-_CODE: Final = re.compile(r"[1-9][0-9]{2,7}")
+_LONGEST_WORDS: Final = 40
+"""A title and its artist; more is not looked for."""
+_LONGEST_TEXT: Final = 1000
+"""Ten times what a person writes: more is no wish, whatever its words say."""
 _NUMBER: Final = re.compile(r"[1-9][0-9]?")
 _ALONE: Final[Mapping[str, Intent]] = {
     "0": Intent("undo"),
@@ -88,12 +104,14 @@ _ALONE: Final[Mapping[str, Intent]] = {
 
 def parse(text: str) -> Intent:
     """Return what a message means; never raises."""
+    if len(text) > _LONGEST_TEXT:
+        return Intent("help")
     groups = _GROUP.findall(unicodedata.normalize("NFKC", text).upper())
     digits = list(dict.fromkeys(group for group in groups if group.isdecimal()))
     words = [word for group in groups if not group.isdecimal() for word in _apart(group)]
     if not words:
         return _digits_alone(digits)
-    return _search(groups, digits) or _worded(words, digits)
+    return _search(groups, digits) or _worded(groups, words, digits)
 
 
 def _apart(word: str) -> tuple[str, ...]:
@@ -122,11 +140,11 @@ def _search(groups: list[str], digits: list[str]) -> Intent | None:
     if not wanted:
         return Intent("my_tones")
     if not codes or not set(wanted) <= set(codes):
-        return Intent("search", words=" ".join(wanted))
+        return Intent("search", words=" ".join(wanted)[:_LONGEST_WORDS].rstrip())
     return Intent("tone" if len(codes) == 1 else "one_code", codes)
 
 
-def _worded(words: list[str], digits: list[str]) -> Intent:
+def _worded(groups: list[str], words: list[str], digits: list[str]) -> Intent:
     said = " ".join(words)
     kinds = {_KEYWORDS[word] for word in words if word in _KEYWORDS}
     if kinds == {"ask", "confirm"}:
@@ -138,11 +156,7 @@ def _worded(words: list[str], digits: list[str]) -> Intent:
             return _keyword(max(kinds), said, digits)
         if not kinds and digits and not _ALL.search(said):
             return _keyword("ask", said, digits)
-    if _CANCELLING.search(said) and not _NOT_CANCELLING.search(said):
-        return _keyword("cancel", said, digits)
-    if _REFUSING.search(said):
-        return _keyword("refuse", said, digits)
-    return Intent("help")
+    return _cancelled(groups, words, digits) or _refused(said, digits)
 
 
 def _function(kinds: set[Kind], digits: list[str]) -> Intent:
@@ -152,7 +166,7 @@ def _function(kinds: set[Kind], digits: list[str]) -> Intent:
     if len(kinds) > 1 or digits:
         return Intent("help")
     kind = kinds.pop()
-    if kind in ("confirm", "decline", "cancel"):
+    if kind in ("confirm", "decline", "cancel", "undo"):
         return Intent(kind, (FUNCTION_CODE,))
     return Intent("decline", (FUNCTION_CODE,)) if kind == "refuse" else Intent("help")
 
@@ -170,10 +184,39 @@ def _keyword(kind: Kind, said: str, digits: list[str]) -> Intent:
     if kind in ("branch_songs", "province_songs"):
         pages = _numbers(digits) or (1,)
         return Intent(kind, numbers=pages) if len(digits) < 2 and not codes else Intent("help")
-    if kind in ("confirm", "decline"):
+    if kind == "undo" and digits == ["0"]:
+        return Intent(kind)
+    if kind in ("confirm", "decline", "undo"):
         # A group that is no code names no question: it must not pass for a bare answer.
-        return Intent(kind, tuple(digits)) if len(digits) < 2 else Intent("one_code", codes)
+        names_one = len(digits) < 2 and not _is_overlong(digits)
+        return Intent(kind, tuple(digits)) if names_one else Intent("one_code", codes)
     return Intent(kind)
+
+
+def _says_cancel(words: list[str]) -> bool:
+    """Say whether these words do nothing but cancel."""
+    said = [word for word in words if _CANCEL_WORD.fullmatch(word)]
+    return bool(said) and all(
+        word in said or word in _FILLERS or _AROUND_CANCELLING.fullmatch(word) for word in words
+    )
+
+
+def _refused(said: str, digits: list[str]) -> Intent:
+    return _keyword("refuse", said, digits) if _REFUSING.search(said) else Intent("help")
+
+
+def _cancelled(groups: list[str], words: list[str], digits: list[str]) -> Intent | None:
+    """Return what is cancelled, or the list if cancelling is only spoken of; None: it is not."""
+    said = " ".join(words)
+    if _says_cancel(words):
+        return _keyword("cancel", said, digits)
+    titled = _CANCEL_TITLE.fullmatch(" ".join(groups))
+    if titled is not None:
+        return _cancel_titled(titled[1].strip(), digits)
+    if _CANCELLING.search(said) and not _NOT_CANCELLING.search(said):
+        # A question, a story, a message passed on: it is shown how to cancel, and nothing is.
+        return Intent("list")
+    return None
 
 
 def _cancel(said: str, digits: list[str], codes: tuple[str, ...]) -> Intent:
@@ -181,12 +224,32 @@ def _cancel(said: str, digits: list[str], codes: tuple[str, ...]) -> Intent:
         return Intent("cancel_all")
     if "0000" in digits:
         return Intent("list")
-    return Intent("cancel", codes, () if codes else _numbers(digits))
+    numbers = _numbers(digits)
+    if not codes and _is_overlong(digits):
+        return Intent("list")
+    # A group that is neither names no tone of his: it must not pass for a bare TD.
+    return Intent("cancel", codes or (() if numbers else tuple(digits)), () if codes else numbers)
+
+
+def _cancel_titled(words: str, digits: list[str]) -> Intent:
+    if _NO_OFFERS.fullmatch(words):
+        return Intent("refuse")
+    return Intent("cancel", _codes(digits), words=words)
+
+
+def folded(text: str) -> str:
+    """Return a text as its groups are compared: in one width and case, nothing between them."""
+    return "".join(_GROUP.findall(unicodedata.normalize("NFKC", text).upper()))
 
 
 def _codes(digits: Iterable[str]) -> tuple[str, ...]:
-    return tuple(group for group in digits if _CODE.fullmatch(group))
+    return tuple(group for group in digits if TONE_CODE.fullmatch(group))
 
 
 def _numbers(digits: Iterable[str]) -> tuple[int, ...]:
     return tuple(int(group) for group in digits if _NUMBER.fullmatch(group))
+
+
+def _is_overlong(digits: Iterable[str]) -> bool:
+    """Say whether a group is longer than any code: a telephone's number, or worse."""
+    return any(len(group) > LONGEST_CODE for group in digits)

@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, select
 
 from catalog.branches import PROVINCE
 from catalog.tones import Tone
+from catalog.values import FUNCTION_CODE
 from ordering import callbacks, orders
 from smpp.turn import Reply, Turn
 from store.schema import outbox
@@ -21,7 +22,14 @@ HELP_A_DAY = 3
 def my_tones(turn: Turn) -> Reply:
     """List what he has (CX)."""
     owned = orders.owned(turn.connection, turn.msisdn)
-    return turn.say_list("my_tones", items(turn, owned)) if owned else turn.say("my_tones_none")
+    return say_owned(turn, "my_tones", owned) if owned else turn.say("my_tones_none")
+
+
+def say_owned(turn: Turn, name: str, owned: Iterable[orders.Order]) -> Reply:
+    """Return a list of what is somebody's: the ring-back function last, and counted as no song."""
+    shown = sorted(owned, key=lambda order: order.tone_code == FUNCTION_CODE)
+    songs = sum(order.tone_code != FUNCTION_CODE for order in shown)
+    return turn.say_list(name, items(turn, shown), count=str(songs))
 
 
 def items(turn: Turn, owned: Iterable[orders.Order]) -> list[dict[str, str]]:

@@ -18,7 +18,7 @@ from ordering.claims import Claim
 from ordering.provisioning import NoQuote, Operator, Quote
 from ordering.texts import Texts
 from smpp import answers, grammar, parts
-from smpp.answers import Answered, NotAnAnswer, TermsUnknown
+from smpp.answers import MOST_IN_A_MINUTE, Answered, TermsUnknown, ToLookUp
 from smpp.commands import Status
 from smpp.grammar import CANCELLING, Intent
 from smpp.messages import MoMessage, Response
@@ -36,6 +36,8 @@ _WANTS_QUOTE = ("ask", "confirm", "function")
 _SURE_WITHOUT_ALL_PARTS = CANCELLING | {"help"}
 """What a message means whose other part never came: that part may have said no to all else."""
 _LONGEST_MESSAGE_ID = 64
+MOST_UNASKED = MOST_IN_A_MINUTE // 2
+"""Messages of a number and a minute that are looked up before the store is asked about a flood."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,22 @@ class Sender(Protocol):
 
     def send_reserved(self, claimant: str, claim: Claim | None) -> None:
         """Send what was claimed for the place, or give the place back."""
+
+
+@dataclass(slots=True)
+class Lately:
+    """How many messages a number sent in this minute, at this host."""
+
+    minute: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def count(self, msisdn: str, now: datetime) -> int:
+        """Return which message of this minute a new one is."""
+        minute = int(now.timestamp() // 60)
+        if minute != self.minute:
+            self.minute, self.counts = minute, {}
+        self.counts[msisdn] = self.counts.get(msisdn, 0) + 1
+        return self.counts[msisdn]
 
 
 class NoSender:
@@ -85,9 +103,11 @@ class MoService:
     # The latest of each number that the store does not know to be responded to.
     _latest: dict[str, _Stored] = field(init=False, repr=False, default_factory=dict)
 
+    _lately: Lately = field(init=False, repr=False, default_factory=Lately)
+
     def __post_init__(self) -> None:
         """Put together what the store is told once."""
-        self._terms = Terms.of(self.rules, self.texts)
+        self._terms = Terms.of(self.rules, self.texts, self.operator.local)
 
     async def receive(self, message: MoMessage) -> int:
         """Answer an MO; return the status for its deliver_sm_resp, after the commit.
@@ -167,7 +187,7 @@ class MoService:
             return "no_mobile"
         signature = self.texts.signature
         # What we wrote comes back: a machine forwards it, and would forward the answer too.
-        return "echo" if signature and whole.text.lstrip().startswith(signature) else None
+        return "echo" if signature and signature in whole.text else None
 
     def _short_code(self, destination: str) -> str:
         """Return our short code as we write it, whatever prefix the SMSC gave it."""
@@ -205,6 +225,8 @@ class MoService:
                     return answered
                 if isinstance(answered, TermsUnknown):
                     await self.database.run(answers.learn, self._terms)
+                elif answered.code:
+                    known = await self._look_up_code(incoming.msisdn, intent, answered.code)
                 else:
                     known = await self._look_up(incoming.msisdn, intent)
         finally:
@@ -212,47 +234,58 @@ class MoService:
 
     def _tried(
         self, incoming: Incoming, intent: Intent, known: LookedUp | None, claimant: str
-    ) -> Deferred[Answered | TermsUnknown | NotAnAnswer]:
+    ) -> Deferred[Answered | TermsUnknown | ToLookUp]:
         earlier = self._latest.get(incoming.msisdn)
         left = earlier.mo_id if earlier is not None and earlier.response.left else None
         values = (incoming, intent, known, self._terms.key, left, claimant, self.now())
         return self.database.run(answers.answer, *values)
 
     async def _known(self, incoming: Incoming, intent: Intent) -> LookedUp | None:
-        """Return what an answer may need; None: most likely nothing."""
+        """Return what an answer may need; None: perhaps there is to be none, the store knows."""
         if incoming.silent:
             return LookedUp()
-        if intent.kind == "confirm" and intent.codes:
+        if self._lately.count(incoming.msisdn, self.now()) > MOST_UNASKED:
             return None
         return await self._look_up(incoming.msisdn, intent)
 
     async def _look_up(self, msisdn: str, intent: Intent) -> LookedUp:
         snapshot = self.snapshot()
         if intent.kind == "search":
-            return LookedUp(found=snapshot.find(intent.words))
+            return LookedUp(found=snapshot.find(intent.words, self.now()))
         if intent.kind in ("branch_songs", "province_songs"):
             branch = snapshot.branch_of(msisdn) if intent.kind == "branch_songs" else None
             songs = snapshot.directory(branch or snapshot.province, self.now())
             return LookedUp(found=songs.tones, owner=songs.owner)
-        if intent.kind == "function" or FUNCTION_CODE in intent.codes:
-            return LookedUp(quote=await self._quote(msisdn, intent, None))
+        if intent.kind == "function":
+            return await self._look_up_code(msisdn, intent, FUNCTION_CODE)
         if intent.kind not in _WANTS_TONE or not intent.codes:
             return LookedUp()
-        tone = snapshot.tone(intent.codes[0])
+        return await self._look_up_code(msisdn, intent, intent.codes[0])
+
+    async def _look_up_code(self, msisdn: str, intent: Intent, code: str) -> LookedUp:
+        """Return what there is to know of a tone, or of the ring-back function."""
+        if code == FUNCTION_CODE:
+            return LookedUp(quote=await self._quote(msisdn, intent, None), code=code)
+        snapshot = self.snapshot()
+        tone = snapshot.tone(code)
         if tone is None:
-            return LookedUp(nearest=snapshot.nearest(intent.codes[0]))
-        return LookedUp(tone, await self._quote(msisdn, intent, tone))
+            return LookedUp(nearest=snapshot.nearest(code, self.now()), code=code)
+        return LookedUp(tone, await self._quote(msisdn, intent, tone), code=code)
 
     async def _quote(self, msisdn: str, intent: Intent, tone: Tone | None) -> Quote | None:
-        """Return the quote of a tone, or of the ring-back function, if the answer needs it."""
-        if intent.kind not in _WANTS_QUOTE:
+        """Return the quote of a tone, or of the ring-back function, if the operator must be asked.
+
+        What is made of our own database is made where the answer is, in its transaction.
+        """
+        if intent.kind not in _WANTS_QUOTE or self.operator.local is not None:
             return None
         try:
             if tone is None:
                 return await self.operator.quote_function(msisdn)
             return await self.operator.quote(msisdn, tone)
         except NoQuote as error:
-            log.warning("no_quote", msisdn=mask(msisdn), codes=intent.codes, error=str(error))
+            about = FUNCTION_CODE if tone is None else tone.code
+            log.warning("no_quote", msisdn=mask(msisdn), codes=(about,), error=str(error))
             return None
 
 

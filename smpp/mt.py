@@ -20,7 +20,7 @@ from catalog.values import mask
 from ordering import claims, contact, receipts
 from ordering.claims import Claim
 from ordering.contact import ContactPolicy
-from ordering.outcomes import Outcome, Part, settle
+from ordering.outcomes import Outcome, Part, settle, settle_all
 from smpp.bind import at_most
 from smpp.commands import Status
 from smpp.messages import LateResponse, MtMessage, PartResult, SubmitResult
@@ -32,7 +32,8 @@ log = structlog.get_logger()
 
 POLL_S = 1.0
 """What was put in by another host, or became due, is looked for so often."""
-MOST_A_CLAIM = 50
+MOST_A_CLAIM = 100
+"""A claim looks at twice as many at most; so answers that piled up are soon no longer behind."""
 RENEWED_AFTER = claims.LEASE / 3
 """Claims still under way are renewed then: an SMSC may take longer than a lease to answer."""
 OFFER_HELD = timedelta(seconds=5)
@@ -46,6 +47,9 @@ class Binds(Protocol):
 
     def free(self) -> int:
         """How many parts would leave at once."""
+
+    def window(self) -> int:
+        """How many parts may be under way at once, those that are included."""
 
     def submit(self, message: MtMessage) -> Deferred[SubmitResult]:
         """Send a message; always succeeds, with what became of its parts and at which SMSC."""
@@ -105,6 +109,7 @@ class MtService(Service):
         self._exchanging = False
         self._claimant: str | None = None  # of a claim whose answer never came
         self._reserved = 0  # places kept for answers that are being stored
+        self._goes_on_soon = False
         self._done: list[_Done] = []
         self._ready: deque[_UnderWay] = deque()  # claimed, and no room for them yet
         self._under_way: dict[str, _UnderWay] = {}
@@ -201,7 +206,7 @@ class MtService(Service):
         """Keep a place for an answer that is being stored; return who claims it, empty: no place.
 
         No more are kept ahead than the window holds. Once an answer had to be left to the outbox
-        there are no places until that is empty: what came first leaves first.
+        there are no places until no other waits there: what came first leaves first.
         """
         if self._behind or not self._has_place():
             self._behind = True
@@ -212,8 +217,7 @@ class MtService(Service):
     def _has_place(self) -> bool:
         if self._binds is None or not self.running:
             return False
-        ahead = self._reserved + len(self._ready)
-        return ahead < self._binds.free() + len(self._under_way)
+        return self._reserved + len(self._ready) < self._binds.window()
 
     def send_reserved(self, claimant: str, claim: Claim | None) -> None:
         """Send what was claimed for the place, or give the place back."""
@@ -224,7 +228,13 @@ class MtService(Service):
             self._hold(claim)
         # The response to what it answers is written in this turn of the reactor, and leaves first:
         # a message that comes again after the answer to its answer would be taken for a new one.
-        self._reactor.callLater(0, self._go_on_or_end)
+        if not self._goes_on_soon:
+            self._goes_on_soon = True
+            self._reactor.callLater(0, self._go_on_soon)
+
+    def _go_on_soon(self) -> None:
+        self._goes_on_soon = False
+        self._go_on_or_end()
 
     def _new_claimant(self) -> str:
         return f"{self._host[:31]}/{self._new_id()}"
@@ -256,7 +266,7 @@ class MtService(Service):
     def _room(self) -> int:
         if self._binds is None or not self.running or self._ready:
             return 0
-        return min(self._binds.free() - self._reserved, MOST_A_CLAIM)
+        return max(0, min(self._binds.free() - self._reserved, MOST_A_CLAIM))
 
     async def _drain(self) -> None:
         try:
@@ -278,31 +288,36 @@ class MtService(Service):
         its place in it until it is recorded.
         """
         done, room = tuple(self._done), self._room() if self._wanted else 0
-        if room:
-            self._claimant = self._claimant or self._new_claimant()
-            self._wanted = False
         outcomes = tuple(one.outcome for one in done)
-        try:
-            claimed = await self._database.run(
-                claims.exchange, outcomes, self._claimant or "", room, self._policy, self._now()
-            )
-        except StoreError:
-            self._wanted = True
-            raise
+        if room:
+            claimed = await self._claim(outcomes, room)
+        else:
+            await self._database.run(settle_all, outcomes)
         del self._done[: len(done)]
         for one in done:
             _tell(one)
         if room:
-            self._claimant = None
             self._take(claimed)
         self._submit_ready()
+
+    async def _claim(self, outcomes: tuple[Outcome, ...], room: int) -> claims.Claimed:
+        self._claimant = self._claimant or self._new_claimant()
+        self._wanted = False
+        values = (outcomes, self._claimant, room, self._policy, self._now())
+        try:
+            claimed = await self._database.run(claims.exchange, *values)
+        except StoreError:
+            self._wanted = True
+            raise
+        self._claimant = None
+        return claimed
 
     def _take(self, claimed: claims.Claimed) -> None:
         if claimed.dropped:
             log.info("mt_dropped", count=claimed.dropped)
         # A claim that looked at much may have left something behind.
         self._wanted = self._wanted or claimed.more
-        self._behind = claimed.more
+        self._behind = claimed.behind
         for claim in claimed.claims:
             self._hold(claim)
 

@@ -26,6 +26,9 @@ class Route(Protocol):
     def free(self) -> int:
         """How many parts would leave at once."""
 
+    def window(self) -> int:
+        """How many parts may be under way at once, those that are included."""
+
     def submit(self, message: MtMessage) -> Deferred[SubmitResult]:
         """Send a message; always succeeds, with what became of its parts."""
 
@@ -70,9 +73,16 @@ class SmscPool:
 
     def free(self) -> int:
         """How many parts would leave at once. Standbys count while another SMSC is away."""
+        return sum([member.route.free() for member in self._in_use()])
+
+    def window(self) -> int:
+        """How many parts may be under way at once, those that are included."""
+        return sum([member.route.window() for member in self._in_use()])
+
+    def _in_use(self) -> Sequence[Member]:
         others = [member for member in self._members if not member.standby]
         enough = others and all(member.route.can_send for member in others)
-        return sum([member.route.free() for member in (others if enough else self._members)])
+        return others if enough else self._members
 
     def submit(self, message: MtMessage) -> Deferred[SubmitResult]:
         """Send a message; the Deferred always succeeds, with what became of each of its parts.

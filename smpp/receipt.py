@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
 from typing import Final, Literal
 
 from smpp.commands import DataSm, DeliverSm, Tag, tlv
@@ -22,7 +21,6 @@ IdForm = Literal["text", "hex_dec"]
 State = Literal[
     "ENROUTE", "DELIVRD", "EXPIRED", "DELETED", "UNDELIV", "ACCEPTD", "UNKNOWN", "REJECTD"
 ]
-FINAL: Final[frozenset[State]] = frozenset({"DELIVRD", "EXPIRED", "DELETED", "UNDELIV", "REJECTD"})
 
 _BY_NUMBER: Final[Mapping[int, State]] = {
     1: "ENROUTE", 2: "DELIVRD", 3: "EXPIRED", 4: "DELETED", 5: "UNDELIV", 6: "ACCEPTD",
@@ -35,7 +33,11 @@ _BY_PREFIX: Final[Mapping[str, State]] = {
 _MESSAGE_TYPE: Final = 0x3C
 _RECEIPT_TYPES: Final = frozenset({0x04, 0x20})
 _HEX_DIGITS: Final = "0123456789abcdefABCDEF"
-_FIELD = re.compile(r"\b(id|submit[ _]?date|done[ _]?date|stat|err)\s*:(\S*)", re.IGNORECASE)
+_LONGEST_ID: Final = 65
+"""SMPP 3.4 section 4.4.2; a TLV or a text can hold any number of digits."""
+_CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]")
+"""Not white space; PostgreSQL keeps no NUL."""
+_FIELD = re.compile(r"\b(id|stat|err)\s*:(\S*)", re.IGNORECASE)
 
 
 class UnreadableReceipt(Exception):
@@ -44,18 +46,11 @@ class UnreadableReceipt(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of a message we sent; `submitted` and `done` only if the text tells."""
+    """What became of a message we sent."""
 
     message_id: str
     state: State
     error: str = ""
-    submitted: datetime | None = None
-    done: datetime | None = None
-
-    @property
-    def final(self) -> bool:
-        """Whether nothing further is to be expected."""
-        return self.state in FINAL
 
 
 def is_receipt(message: DeliverSm | DataSm) -> bool:
@@ -68,20 +63,19 @@ def is_receipt(message: DeliverSm | DataSm) -> bool:
     return tlv(message.tlvs, Tag.RECEIPTED_MESSAGE_ID) is not None
 
 
-def parse(message: DeliverSm | DataSm, form: IdForm, zone: tzinfo) -> Receipt:
-    """Read a receipt; UnreadableReceipt if it names no message. `zone` is the SMSC's own time."""
+def parse(message: DeliverSm | DataSm, form: IdForm) -> Receipt:
+    """Read a receipt; UnreadableReceipt if it names no message."""
     octets, _ = content(message)
     fields = _fields(_text(message.data_coding, octets))
     raw_id = (tlv(message.tlvs, Tag.RECEIPTED_MESSAGE_ID) or b"").split(b"\0")[0].decode("latin-1")
-    message_id = normal_id(raw_id or fields.get("id", ""), "receipt", form)
+    named = _CONTROLS.sub("", raw_id) or fields.get("id", "")
+    message_id = normal_id(named[:_LONGEST_ID], "receipt", form)
     if not message_id:
         raise UnreadableReceipt("a delivery receipt that names no message")
     return Receipt(
         message_id,
         _state(tlv(message.tlvs, Tag.MESSAGE_STATE), fields.get("stat", "")),
         _error(tlv(message.tlvs, Tag.NETWORK_ERROR_CODE), fields.get("err", "")),
-        _time(fields.get("submit", ""), zone),
-        _time(fields.get("done", ""), zone),
     )
 
 
@@ -102,8 +96,11 @@ def normal_id(raw: str, origin: Literal["response", "receipt"], form: IdForm) ->
 
 
 def _text(data_coding: int, octets: bytes) -> str:
-    """Read a receipt's text: ASCII in whatever the SMSC says it is, unless it is UCS-2."""
-    return decode_text(data_coding if data_coding == 8 else 3, octets)
+    """Read a receipt's text: ASCII in whatever the SMSC says it is, unless it is UCS-2.
+
+    Some end it, or each of its fields, as C ends strings.
+    """
+    return _CONTROLS.sub("", decode_text(data_coding if data_coding == 8 else 3, octets))
 
 
 def _fields(text: str) -> dict[str, str]:
@@ -111,7 +108,7 @@ def _fields(text: str) -> dict[str, str]:
     head = re.split(r"\btext\s*:", text, maxsplit=1, flags=re.IGNORECASE)[0]
     fields: dict[str, str] = {}
     for name, value in _FIELD.findall(head):
-        fields.setdefault(re.sub(r"[ _]?date", "", name.lower()), value)
+        fields.setdefault(name.lower(), value)
     return fields
 
 
@@ -130,17 +127,3 @@ def _error(code: bytes | None, word: str) -> str:
     if code is not None and len(code) == 3:
         return f"{int.from_bytes(code[1:], 'big'):03d}"
     return word
-
-
-def _time(digits: str, zone: tzinfo) -> datetime | None:
-    """Read YYMMDDhhmm[ss] or YYYYMMDDhhmm[ss]; anything else is no time."""
-    if len(digits) not in (10, 12, 14) or not digits.isascii() or not digits.isdecimal():
-        return None
-    # Of 12 digits: read the other way a year's last two digits would be its month.
-    year_in_full = len(digits) == 14 or (len(digits) == 12 and int(digits[2:4]) > 12)
-    whole = digits if year_in_full else f"20{digits}"
-    month, day, hour, minute, *second = (int(whole[at : at + 2]) for at in range(4, len(whole), 2))
-    try:
-        return datetime(int(whole[:4]), month, day, hour, minute, sum(second), tzinfo=zone)
-    except ValueError:
-        return None

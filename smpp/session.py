@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import tzinfo
 from typing import Any, Final
 
 from smpp import pdu as codec
@@ -83,12 +82,11 @@ class Limits:
 class Session:
     """One bind over one connection."""
 
-    def __init__(self, limits: Limits, message_id: receipts.IdForm, zone: tzinfo) -> None:
-        """`message_id` and `zone` tell how this SMSC writes ids and the times in its receipts."""
+    def __init__(self, limits: Limits, message_id: receipts.IdForm) -> None:
+        """`message_id` tells how this SMSC writes ids."""
         self.state = State.CONNECTED
         self._limits = limits
         self._id_form = message_id
-        self._zone = zone
         self._mode: BindMode = "transceiver"
         self._buffer = b""
         self._to_send: list[bytes] = []
@@ -279,7 +277,7 @@ class Session:
         event: Event = _made(MoReceived, (sequence, received))
         if (received.esm_class or received.tlvs) and receipts.is_receipt(received):
             try:
-                receipt = receipts.parse(received, self._id_form, self._zone)
+                receipt = receipts.parse(received, self._id_form)
             except receipts.UnreadableReceipt as error:
                 # Accepted: refused it would come again, no more readable than before.
                 self._respond(received, Status.ROK)

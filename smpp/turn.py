@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from catalog.tones import Tone
 from ordering import orders
 from ordering.consent import Question
-from ordering.provisioning import Quote
+from ordering.provisioning import LocalTerms, Quote, local_function_quote, local_quote
 from ordering.texts import Texts
 from smpp.grammar import Intent
 
@@ -47,8 +47,9 @@ class Incoming:
 class LookedUp:
     """What the catalogue and the operator said of the codes or words of an MO.
 
-    `quote` is of the tone, or of the ring-back function when that is what it is about; `found` are
-    the songs of a search, or of the directory of `owner`.
+    `code` is the one that was looked up. `quote` is of its tone, or of the ring-back function when
+    that is what it is about, unless it is to be made of our own database; `found` are the songs of
+    a search, or of the directory of `owner`.
     """
 
     tone: Tone | None = None
@@ -56,6 +57,7 @@ class LookedUp:
     nearest: tuple[Tone, ...] = ()
     found: tuple[Tone, ...] = ()
     owner: str = ""
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +76,21 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What is the same for every MO; the store process is given it once, and knows it by `key`."""
+    """What is the same for every MO; the store process is given it once, and knows it by `key`.
+
+    `local` says how quotes are made without asking the operator; None: he is asked before.
+    """
 
     key: str
     rules: Rules
     texts: Texts
+    local: LocalTerms | None = None
 
     @classmethod
-    def of(cls, rules: Rules, texts: Texts) -> Terms:
+    def of(cls, rules: Rules, texts: Texts, local: LocalTerms | None = None) -> Terms:
         """Return the terms of these rules and texts."""
-        said = repr((rules, texts.signature, sorted(texts.templates.items())))
-        return cls(sha256(said.encode()).hexdigest()[:32], rules, texts)
+        said = repr((rules, local, texts.signature, sorted(texts.templates.items())))
+        return cls(sha256(said.encode()).hexdigest()[:32], rules, texts, local)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +130,19 @@ class Turn:
     def msisdn(self) -> str:
         """The subscriber."""
         return self.incoming.msisdn
+
+    def quote(self) -> Quote | None:
+        """Return the quote of the tone; None: there was none in time."""
+        local, tone = self.terms.local, self.known.tone
+        if local is None or tone is None:
+            return self.known.quote
+        return local_quote(self.connection, self.msisdn, tone, local, self.now)
+
+    def function_quote(self) -> Quote | None:
+        """Return the quote of the ring-back function; None: there was none in time."""
+        if self.terms.local is None:
+            return self.known.quote
+        return local_function_quote(self.connection, self.msisdn)
 
     def say(self, name: str, tone_code: str | None = None, **values: str) -> Reply:
         """Return the reply of a text."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
@@ -56,15 +57,38 @@ def engine_for(url: str) -> Engine:
     Raises:
         StoreError: the URL is neither.
     """
+    if _backend(url) == "postgresql":
+        return _postgres(url, _POSTGRES)
+    engine = _sqlite(url)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def reader_for(url: str) -> Engine:
+    """Return an engine that can only read, and on SQLite keeps nobody from writing.
+
+    There each statement sees the database as it is then, and not as a transaction would.
+
+    Raises:
+        StoreError: as `engine_for`.
+    """
+    if _backend(url) == "postgresql":
+        options = f"{_POSTGRES['options']} -c default_transaction_read_only=on"
+        return _postgres(url, {**_POSTGRES, "options": options})
+    engine = _sqlite(url)
+    event.listen(engine, "connect", _let_sqlite_read)
+    return engine
+
+
+def _backend(url: str) -> str:
     try:
-        backend = make_url(url).get_backend_name()
-        if backend == "sqlite":
-            return _sqlite(url)
-        if backend == "postgresql":
-            return _postgres(url)
+        backend: str = make_url(url).get_dialect().name
     except ArgumentError as error:
         raise StoreError(f"the database's URL cannot be used: {error}") from error
-    raise StoreError(f"a database of kind {backend!r} is not known: sqlite or postgresql is")
+    if backend not in ("sqlite", "postgresql"):
+        raise StoreError(f"a database of kind {backend!r} is not known: sqlite or postgresql is")
+    return backend
 
 
 # Parameters hold subscribers' numbers, and errors are logged: hide_parameters.
@@ -72,14 +96,11 @@ def engine_for(url: str) -> Engine:
 
 def _sqlite(url: str) -> Engine:
     options = {"isolation_level": None, "cached_statements": 512}
-    engine = create_engine(url, connect_args=options, hide_parameters=True)
-    event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_immediate)
-    return engine
+    return create_engine(url, connect_args=options, hide_parameters=True)
 
 
-def _postgres(url: str) -> Engine:
-    engine = create_engine(url, connect_args=_POSTGRES, hide_parameters=True)
+def _postgres(url: str, options: Mapping[str, object]) -> Engine:
+    engine = create_engine(url, connect_args=dict(options), hide_parameters=True)
     event.listen(engine, "connect", _prepare_postgres)
     return engine
 
@@ -89,6 +110,11 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     _use_wal(connection)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _let_sqlite_read(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    connection.execute("PRAGMA query_only = ON")
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

@@ -19,15 +19,10 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
 from store.engine import StoreError
+from store.restarts import MOST_FAILED_STARTS, Restarts
 
 LONGEST_SOCKET_PATH = 107  # bytes; sockaddr_un has room for 108 with the final NUL
 STANDBY_AFTER_S = 5.0
-FIRST_BACKOFF_S = 0.1
-LONGEST_BACKOFF_S = 5.0
-SETTLED_S = 10.0
-"""A process that lived so long was well: the next death starts the back-off anew."""
-MOST_FAILED_STARTS = 3
-"""After so many who waits for the first process is told that there is none; it is tried on."""
 END_S = 5.0
 """How long an ending process may take before it is killed."""
 
@@ -56,7 +51,7 @@ class StoreService(Service):
         self._active: _Child | None = None
         self._standby: _Child | None = None
         self._timers: set[Any] = set()
-        self._backoff_s = 0.0
+        self._restarts = Restarts()
         self._stopped: Deferred[None] | None = None
         self._waiting: list[Deferred[None]] = []
         self._failed_starts = 0
@@ -76,7 +71,8 @@ class StoreService(Service):
         if not self.running:
             return "stopped", ""
         if self._active is None or not self._active.is_ready:
-            return "starting", f"again in {self._backoff_s:.1f} s" if self._backoff_s else ""
+            backoff_s = self._restarts.backoff_s
+            return "starting", f"again in {backoff_s:.1f} s" if backoff_s else ""
         return "ok", f"pid {self._active.pid}"
 
     def ready(self) -> Deferred[None]:
@@ -160,13 +156,11 @@ class StoreService(Service):
                 each.errback(StoreError(f"the store process does not start: {why}"))
 
     def _restart(self, lived_s: float) -> None:
-        if lived_s >= SETTLED_S:
-            self._backoff_s = 0.0
-        if self._backoff_s == 0.0:
-            self._serve()
+        delay_s = self._restarts.delay_s(lived_s)
+        if delay_s:
+            self._later(delay_s, self._serve)
         else:
-            self._later(self._backoff_s, self._serve)
-        self._backoff_s = min(max(self._backoff_s * 2, FIRST_BACKOFF_S), LONGEST_BACKOFF_S)
+            self._serve()
 
     def _ended_all(self) -> None:
         if self._stopped is None or self._active is not None or self._standby is not None:

@@ -13,6 +13,7 @@ import io
 import pickle
 import struct
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any, cast
 
@@ -36,6 +37,8 @@ _PLAIN = frozenset(
         ("uuid", "UUID"),
     }
 )
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _KINDS = {kind.__name__: kind for kind in (StoreError, StoreBusy, StoreUnavailable)}
 
 
@@ -106,7 +109,10 @@ class Codec:
         self._packages = tuple(packages)
         self._roots = frozenset(package.partition(".")[0] for package in self._packages)
         self._functions: dict[str, Callable[..., Any]] = {}
-        self._classes: dict[tuple[str, str], Any] = {}
+        self._classes: dict[tuple[str, str], Any] = {
+            (__name__, made.__name__): self._make,
+            (__name__, instant.__name__): instant,
+        }
 
     def dumps(self, value: object) -> bytes:
         """Return the value as bytes; raises whatever pickling it raises."""
@@ -123,7 +129,9 @@ class Codec:
             WireError: the bytes are none, or name a class that is not on the list.
         """
         try:
-            return _Unpickler(io.BytesIO(data), self._class).load()
+            unpickler = _Unpickler(io.BytesIO(data))
+            unpickler.find_class = self._class
+            return unpickler.load()
         except WireError:
             raise
         except Exception as error:  # unpickling strange bytes may raise anything
@@ -190,6 +198,9 @@ class Codec:
     def _is_listed(self, module: str) -> bool:
         return any(module == name or module.startswith(name + ".") for name in self._packages)
 
+    def _make(self, name: tuple[str, str], *values: Any) -> Any:
+        return (self._classes.get(name) or self._class(*name))(*values)
+
     def _class(self, module: str, name: str) -> Any:
         found = self._classes.get((module, name))
         if found is None:
@@ -204,18 +215,30 @@ class Codec:
         return found
 
 
+def made(name: tuple[str, str], *values: Any) -> Any:
+    """Stand, in what is sent, for what makes a dataclass: `Codec` puts its own in this place."""
+    raise NotImplementedError(f"{name}{values}")
+
+
+def instant(microseconds: int) -> datetime:
+    """Return the time so long after 1970 UTC."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
 class _Reducers(dict[type, Callable[[Any], Any]]):
     """How values of each class are taken apart.
 
-    A dataclass travels as its class and the arguments that make it again: three times as fast as
-    the getters and setters of state that frozen dataclasses with slots have of their own.
+    A dataclass travels as its class' name and the arguments that make it again: three times as fast
+    as the getters and setters of state that frozen dataclasses with slots have of their own, and
+    twice as fast as with the class itself, which pickle looks up to be sure that it can be found.
     """
 
     def __missing__(self, kind: type) -> Callable[[Any], Any]:
         fields = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
         if len(fields) > 1 and all(field.init and not field.kw_only for field in fields):
+            name = (kind.__module__, kind.__qualname__)
             values_of = attrgetter(*(field.name for field in fields))
-            self[kind] = lambda value: (kind, values_of(value))
+            self[kind] = lambda value: (made, (name, *values_of(value)))
         else:
             self[kind] = _as_ever
         return self[kind]
@@ -225,13 +248,15 @@ def _as_ever(value: Any) -> Any:
     return value.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
 
 
-_REDUCERS = _Reducers()
+def _instant_or_not(value: datetime) -> Any:
+    # Its time zone alone would take longer than most requests.
+    if value.tzinfo is UTC:
+        return instant, ((value - _EPOCH) // _MICROSECOND,)
+    return _as_ever(value)
+
+
+_REDUCERS = _Reducers({datetime: _instant_or_not})
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, file: io.BytesIO, find_class: Callable[[str, str], Any]) -> None:
-        super().__init__(file)
-        self._find_class = find_class
-
-    def find_class(self, module_name: str, global_name: str, /) -> Any:
-        return self._find_class(module_name, global_name)
+    find_class: Any  # whoever reads gives it his own: pickle's would find anything

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
-from typing import Any
-from uuid import uuid4
+from typing import Any, Protocol
 
 import structlog
 from twisted.application.service import Service
@@ -22,11 +22,7 @@ from config.settings import Settings, parse_hours, service_senders, zone
 from ivr.ami import AmiAccess, Session
 from ivr.ami_connection import AmiConnection
 from ivr.ami_link import AmiLink
-from ivr.fingerprints import Fingerprints
-from ivr.line import Line, refuse_call, take_call
 from ivr.originate import CallbackService
-from ivr.service import VoiceService
-from ivr.sound_lengths import SoundLengths
 from ordering.callbacks import OUTCOMES
 from ordering.contact import ContactPolicy
 from ordering.orders import Limits
@@ -45,9 +41,13 @@ from smpp.smsc_rules import Script
 from smpp.turn import Rules
 from store.client import StoreClient
 from store.service import StoreService
+from toneline import voice, voice_figures
 from toneline.health import Console, Figures, HealthWord
 from toneline.prepare import Prepared
 from toneline.smscs import endpoint_of, on_lost, resent, show, smscs_of
+from toneline.sources import new_id, now
+from toneline.workers.service import WorkersService
+from toneline.workers.talk import Begin
 
 log = structlog.get_logger()
 
@@ -85,16 +85,6 @@ ALARMS = {
 }
 
 
-def now() -> datetime:
-    """Return the time."""
-    return datetime.now(UTC)
-
-
-def new_id() -> str:
-    """Return an id that nobody else makes: 32 hexadecimal digits."""
-    return uuid4().hex
-
-
 @dataclass(frozen=True, slots=True)
 class Part:
     """A service with its name, how to wait until it works, and its word for /healthz."""
@@ -105,12 +95,21 @@ class Part:
     works: Callable[[], Awaitable[object]] | None = None
 
 
+class Voice(Protocol):
+    """What takes the calls: a service in this process, or workers."""
+
+    running: Any
+
+    async def drain(self, deadline_s: float, /) -> int:
+        """Let no new call in and the running ones end; return how many had to be cut."""
+
+
 @dataclass(frozen=True, slots=True)
 class App:
     """The services of one process, in the order in which they start."""
 
     parts: tuple[Part, ...]
-    voice: VoiceService | None
+    voice: Voice | None
     drain_s: float
     callbacks: CallbackService | None = None
 
@@ -144,20 +143,13 @@ class App:
                     log.exception("not_stopped", service=part.name)
 
 
-def build(prepared: Prepared, chosen: Sequence[str], reactor: Any) -> App:
-    """Wire the chosen services; nothing is started."""
+def build(prepared: Prepared, chosen: Sequence[str], reactor: Any, workers: int = 0) -> App:
+    """Wire the chosen services; nothing is started. Without `workers` voice is in this process."""
     settings = prepared.settings
     store = StoreService(reactor, prepared.folders.database_url, STORE_MODULES)
     database = StoreClient(reactor, store.socket_path, STORE_MODULES)
     catalogue = CurrentCatalogue(database, prepared.snapshot, reactor)
-    operator = LocalOperator(
-        database,
-        now,
-        reactor,
-        timezone=zone(settings),
-        stop_selling_days=settings.policy.stop_selling_days,
-        timeout_s=settings.provisioning.timeout_s,
-    )
+    operator = voice.operator_of(settings, database, reactor)
     figures = Figures()
     base = _Base(prepared, reactor, database, catalogue, operator, figures)
     parts = [
@@ -165,7 +157,8 @@ def build(prepared: Prepared, chosen: Sequence[str], reactor: Any) -> App:
         Part("database", database, lambda: _database_word(database)),
         Part("catalogue", catalogue, catalogue.health),
     ]
-    voice = callbacks = None
+    taker: Voice | None = None
+    callbacks = None
     if "sms" in chosen:
         parts += _sms(base)
     if "scheduler" in chosen:
@@ -173,15 +166,15 @@ def build(prepared: Prepared, chosen: Sequence[str], reactor: Any) -> App:
         if settings.paths.publish:
             parts.append(_directories(base))
     if "voice" in chosen:
-        voice = _voice(base)
-        parts.append(Part("voice", voice, voice.health, voice.bound))
+        part, taker = _workers(base, store, workers) if workers else _voice(base)
+        parts.append(part)
         if settings.ami.enabled:
             callbacks = _callbacks(base)
             # Asterisk's manager may be away without keeping callers from the line.
             parts.append(Part("callbacks", callbacks, callbacks.health))
     if "console" in chosen:
         parts.append(_console(base, parts))
-    return App(tuple(parts), voice, settings.agi.drain_s, callbacks)
+    return App(tuple(parts), taker, settings.agi.drain_s, callbacks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,51 +193,41 @@ class _Base:
         return self.prepared.settings
 
 
-def _voice(base: _Base) -> VoiceService:
-    settings, folders = base.settings, base.prepared.folders
-    fingerprints = Fingerprints(folders.sounds, base.reactor.seconds)
-    line = Line(
-        settings=settings.line,
-        policy=settings.policy,
-        sms=settings.sms,
-        prompts=base.prepared.prompts,
-        sounds=folders.asterisk_sounds,
-        snapshot=base.catalogue,
-        operator=base.operator,
-        database=base.database,
-        texts=base.prepared.texts,
-        clock=now,
-        new_id=new_id,
-        reactor=base.reactor,
-        fingerprint=fingerprints.of,
-        length_ms=SoundLengths(folders.sounds).of,
-        log=log,
-        staff=base.prepared.staff,
-    )
-    voice = VoiceService(
-        serverFromString(base.reactor, settings.agi.listen),
-        lambda channel: take_call(line, channel),
-        lambda channel, why: refuse_call(line, channel, why),
+def _voice(base: _Base) -> tuple[Part, Voice]:
+    service = voice.voice_service(
+        _plan(base.prepared),
+        serverFromString(base.reactor, base.settings.agi.listen),
+        base.database,
+        base.catalogue,
+        base.operator,
         base.reactor,
-        allow=settings.agi.allow,
-        max_calls=settings.agi.max_calls,
-        max_call_s=settings.agi.max_call_min * 60,
-        observe_turnaround=base.figures.turnaround.observe,
     )
-    figures = base.figures
-    figures.gauge("toneline_calls_live", "Calls now on the line", lambda: voice.calls_live)
-    figures.counter("toneline_calls", "Calls that came in", lambda: voice.calls_total)
-    figures.counter(
-        "toneline_calls_refused", "Refused: busy or ending", lambda: voice.calls_refused
+    voice_figures.show(base.figures, (service.counts,))
+    return Part("voice", service, service.health, service.bound), service
+
+
+def _workers(base: _Base, store: StoreService, count: int) -> tuple[Part, Voice]:
+    plan = _plan(base.prepared)
+    service = WorkersService(
+        base.reactor,
+        serverFromString(base.reactor, base.settings.agi.listen),
+        lambda number, family: Begin(number, count, plan, store.socket_path, STORE_MODULES, family),
+        count,
+        structlog.PrintLogger(sys.stderr).msg,
     )
-    figures.counter("toneline_calls_failed", "Ended by an error", lambda: voice.calls_failed)
-    figures.counter("toneline_calls_cut", "Cut: too long, or draining", lambda: voice.calls_cut)
-    figures.counter(
-        "toneline_agi_protocol_errors",
-        "Peers that did not speak AGI",
-        lambda: voice.protocol_errors,
+    voice_figures.show(base.figures, service.board.counts)
+    return Part("voice", service, service.health, service.ready), service
+
+
+def _plan(prepared: Prepared) -> voice.VoicePlan:
+    return voice.VoicePlan(
+        prepared.settings,
+        prepared.folders,
+        prepared.prompts,
+        prepared.texts,
+        prepared.branches,
+        prepared.staff,
     )
-    return voice
 
 
 def _callbacks(base: _Base) -> CallbackService:
@@ -322,7 +305,6 @@ def _sms(base: _Base) -> list[Part]:
             mt.receipt,
             mt.room,
             mt.late,
-            zone=zone(settings),
             clock=now,
         )
         for smsc in smscs

@@ -11,7 +11,7 @@ from catalog.licences import ending_and_placed
 from catalog.preparation import preparations
 from catalog.switching import OWNERS
 from config.settings import zone
-from toneline.command import config_option, database_of, emit, json_option, now, settings_of
+from toneline.command import config_option, emit, json_option, now, reading, settings_of
 
 DAYS = click.option(
     "--days",
@@ -32,7 +32,7 @@ def holidays(days: int, config: Path | None, as_json: bool) -> None:
     Example: toneline directories holidays --days 90
     """
     settings = settings_of(config)
-    with database_of(settings) as database:
+    with reading(settings) as database:
         found = database.run_now(preparations, now(), days, zone(settings))
     if as_json:
         emit(
@@ -80,7 +80,7 @@ def licences(days: int, config: Path | None, as_json: bool) -> None:
     Example: toneline tones licences --days 30
     """
     settings = settings_of(config)
-    with database_of(settings) as database:
+    with reading(settings) as database:
         found = database.run_now(ending_and_placed, now(), days, zone(settings))
     stop_days = settings.policy.stop_selling_days
     if as_json:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from catalog.catalogue_file import BadCatalogue
+from catalog.catalogue_file import BadCatalogue, CatalogueRow
 from catalog.finding import find_tones
 from catalog.lifecycle import MOVES, PUBLISHED
 from catalog.tones import LONGEST_REASON, Tone, all_tones, find_tone, free_codes, move_tone
@@ -22,6 +22,7 @@ from toneline.command import (
     emit,
     json_option,
     now,
+    reading,
     settings_of,
 )
 from toneline.folders import Folders
@@ -41,16 +42,23 @@ def tones() -> None:
     help="The folder that the column `audio` counts from (default: the file's own).",
 )
 @click.option("--draft", is_flag=True, help="New tones are drafts until `tones publish`.")
+@click.option("--replace", is_flag=True, help="A live code may get quite another song.")
 @config_option
 @json_option
 def import_tones(
-    file: Path, audio: Path | None, draft: bool, config: Path | None, as_json: bool
+    file: Path,
+    audio: Path | None,
+    draft: bool,
+    replace: bool,
+    config: Path | None,
+    as_json: bool,
 ) -> None:
     """Import a catalogue: all rows of FILE or none.
 
     Recordings may be mp3, wav, flac, m4a and whatever else ffmpeg knows. One that did not change
     since is left alone, so an import that was interrupted goes on where it stopped. A row without a
-    code gets the next free one.
+    code gets the next free one. A row whose code has a song of another title and another artist is
+    refused, unless --replace is given.
 
     Example: toneline tones import catalogue.csv --audio recordings/
     """
@@ -68,7 +76,7 @@ def import_tones(
 
     settings = settings_of(config)
     try:
-        batch = Batch.of(file, audio, as_draft=draft)
+        batch = Batch.of(file, audio, as_draft=draft, replaces=replace)
         recordings = sum(bool(row.audio) for row in batch.rows)
         with database_of(settings) as database, _progress(recordings, as_json) as advance:
             imported: Imported = import_catalogue(batch, settings, database, now(), advance)
@@ -83,6 +91,7 @@ def import_tones(
                 "imported": len(imported.planned),
                 "changed": imported.changed,
                 "codes": codes,
+                "replaced": [_replaced(was, row) for was, row in imported.replaced],
                 "suspended": imported.suspended,
                 "unspoken_titles": imported.unspoken,
             }
@@ -92,10 +101,23 @@ def import_tones(
     click.echo(f"{count} tones imported, {imported.changed} of them new or changed")
     for row in imported.given:
         click.echo(f"{row.code} is the code of {row.title} (line {row.line})")
+    for was, row in imported.replaced:
+        click.echo(
+            f"{row.code} was {was.title} by {was.artist}, and is {row.title} by {row.artist}"
+        )
     if imported.suspended:
         click.echo(f"still suspended: {' '.join(imported.suspended)}")
     if imported.unspoken:
         click.echo(f"titles read as their codes: {imported.unspoken} ({imported.why})")
+
+
+def _replaced(was: Tone, row: CatalogueRow) -> dict[str, Any]:
+    return {
+        "code": row.code,
+        "title": row.title,
+        "artist": row.artist,
+        "was": {"title": was.title, "artist": was.artist},
+    }
 
 
 @contextmanager
@@ -154,7 +176,7 @@ def find(words: str, config: Path | None, as_json: bool) -> None:
     Example: toneline tones find mlh
     """
     settings = settings_of(config)
-    with database_of(settings) as database:
+    with reading(settings) as database:
         found = database.run_now(find_tones, words)
     if as_json:
         emit([shown(tone, Folders.of(settings).sounds) for tone in found])
@@ -173,7 +195,7 @@ def show(code: str, config: Path | None, as_json: bool) -> None:
     Example: toneline tones show 1029
     """
     settings = settings_of(config)
-    with database_of(settings) as database:
+    with reading(settings) as database:
         tone = database.run_now(find_tone, code)
     if tone is None:
         raise Refused(f"tone {code} is not in the catalogue")
@@ -251,7 +273,7 @@ def codes(free: int, config: Path | None, as_json: bool) -> None:
 
     Example: toneline tones codes --free 20
     """
-    with database_of(settings_of(config)) as database:
+    with reading(settings_of(config)) as database:
         found = free_codes(database.run_now(all_tones), now(), free)
     if as_json:
         emit(found)

@@ -15,7 +15,7 @@ import structlog
 
 from catalog import charts as domain
 from catalog.branches import BRANCHES, PROVINCE
-from catalog.chart_words import Song, entry_of, explain, neighbours
+from catalog.chart_words import SongLabel, entry_of, explain, neighbours
 from catalog.charts import Chart, Entry
 from catalog.tones import find_tone
 from config.settings import zone
@@ -27,6 +27,7 @@ from toneline.command import (
     emit,
     json_option,
     now,
+    reading,
     settings_of,
 )
 from toneline.logs import configure_logs
@@ -54,7 +55,7 @@ def show(owner: str, day: datetime | None, config: Path | None, as_json: bool) -
     Example: toneline charts show yangzhou --day 2026-11-23
     """
     settings = settings_of(config)
-    with database_of(settings) as database:
+    with reading(settings) as database:
         chart = _chart(database, owner, day)
         songs = _songs(database, (entry.code for entry in chart.entries))
     if as_json:
@@ -75,12 +76,12 @@ def _chart(database: LocalDatabase, owner: str, day: datetime | None) -> Chart:
     return chart
 
 
-def _songs(database: LocalDatabase, codes: Iterable[str]) -> dict[str, Song]:
+def _songs(database: LocalDatabase, codes: Iterable[str]) -> dict[str, SongLabel]:
     found = (database.run_now(find_tone, code) for code in codes)
-    return {tone.code: Song(tone.title, tone.sp) for tone in found if tone is not None}
+    return {tone.code: SongLabel(tone.title, tone.sp) for tone in found if tone is not None}
 
 
-def _document(chart: Chart, songs: dict[str, Song], timezone: ZoneInfo) -> dict[str, Any]:
+def _document(chart: Chart, songs: dict[str, SongLabel], timezone: ZoneInfo) -> dict[str, Any]:
     return {
         "owner": chart.owner,
         "day": chart.day,
@@ -91,7 +92,7 @@ def _document(chart: Chart, songs: dict[str, Song], timezone: ZoneInfo) -> dict[
     }
 
 
-def _entry(entry: Entry, songs: dict[str, Song]) -> dict[str, Any]:
+def _entry(entry: Entry, songs: dict[str, SongLabel]) -> dict[str, Any]:
     song = songs.get(entry.code)
     return {
         "rank": entry.rank,
@@ -108,8 +109,8 @@ def _entry(entry: Entry, songs: dict[str, Song]) -> dict[str, Any]:
     }
 
 
-def _line(entry: Entry, songs: dict[str, Song]) -> str:
-    song = songs.get(entry.code, Song("", ""))
+def _line(entry: Entry, songs: dict[str, SongLabel]) -> str:
+    song = songs.get(entry.code, SongLabel("", ""))
     last = (entry.flag or "").upper() or f"last week {entry.previous}"
     bursts = "".join(
         f"  BURST {burst.day} {burst.hour}:00 ({burst.counted:g} of {burst.weight:g} believed)"
@@ -136,7 +137,7 @@ def explain_song(
 
     Example: toneline charts explain 1029 --owner yangzhou
     """
-    with database_of(settings_of(config)) as database:
+    with reading(settings_of(config)) as database:
         if database.run_now(find_tone, code) is None:
             raise Refused(f"tone {code} is not in the catalogue")
         chart = _chart(database, owner, day)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -26,7 +27,14 @@ from toneline.command import (
 from toneline.directory_commands import directories
 from toneline.records_commands import orders, subscribers, trace
 
+_PORT = click.IntRange(0, 65535)
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+def _number_given(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
+    if math.isnan(value):  # which no range keeps out
+        raise click.BadParameter("that is no number")
+    return value
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -39,11 +47,19 @@ def main() -> None:
     "--only",
     help="Run these services alone: some of voice,sms,scheduler,console.",
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    metavar="N",
+    help="Take the calls in N processes of their own, 1 to 64; without it in this one.",
+)
 @config_option
-def serve(only: str | None, config: Path | None) -> None:
+def serve(only: str | None, workers: int | None, config: Path | None) -> None:
     """Run the line in the foreground until Ctrl-C or SIGTERM.
 
     Example: toneline serve --config /etc/toneline.toml --only voice,console
+
+    Example: toneline serve --config /etc/toneline.toml --workers 2
     """
     from toneline.serve import SERVICES
     from toneline.serve import serve as run
@@ -52,7 +68,9 @@ def serve(only: str | None, config: Path | None) -> None:
     unknown = [name for name in chosen if name not in SERVICES]
     if unknown:
         raise click.UsageError(f"--only: there is no service {unknown[0]!r}")
-    sys.exit(run(settings_of(config), chosen))
+    if workers and "voice" not in chosen:
+        raise click.UsageError("--workers takes calls, and --only leaves out voice")
+    sys.exit(run(settings_of(config), chosen, workers or 0))
 
 
 @main.command()
@@ -105,7 +123,15 @@ def phone(
 @main.command()
 @click.argument("text")
 @click.option("--from", "sender", required=True, metavar="NUMBER", help="Who texts.")
-@click.option("--wait", "wait_s", default=5.0, show_default=True, help="Seconds to wait for MTs.")
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(0, 3600),
+    callback=_number_given,
+    default=5.0,
+    show_default=True,
+    help="Seconds to wait for MTs.",
+)
 @config_option
 @json_option
 def text(text: str, sender: str, wait_s: float, config: Path | None, as_json: bool) -> None:
@@ -135,8 +161,8 @@ def text(text: str, sender: str, wait_s: float, config: Path | None, as_json: bo
 
 
 @main.command()
-@click.option("--listen", type=int, default=None, help="The SMPP port; [simulator] listen.")
-@click.option("--http", type=int, default=None, help="The HTTP port; [simulator] http.")
+@click.option("--listen", type=_PORT, default=None, help="The SMPP port; [simulator] listen.")
+@click.option("--http", type=_PORT, default=None, help="The HTTP port; [simulator] http.")
 @click.option(
     "--script", type=_FILE, default=None, help="A TOML file of what goes wrong on purpose."
 )

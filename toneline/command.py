@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -13,12 +13,16 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import click
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
+from catalog.drafts import instant as as_written
 from catalog.values import NotAMobile, parse_msisdn
 from config.load import BadSettings, load_settings
 from config.settings import Settings
 from store.database import LocalDatabase
-from store.engine import StoreError, engine_for
+from store.engine import StoreError, engine_for, explained
+from store.onlooker import onlooker_for
 from toneline.folders import Folders
 
 DEFAULT_CONFIG = Path("config/toneline.toml")
@@ -54,21 +58,41 @@ def settings_of(config: Path | None) -> Settings:
 
 
 @contextmanager
-def database_of(settings: Settings) -> Iterator[LocalDatabase]:
-    """Yield the database, migrated, or refuse."""
-    from store.migrations import upgrade  # noqa: PLC0415  Alembic is slow to import
+def reading(settings: Settings) -> Iterator[LocalDatabase]:
+    """Yield the database to read alone, or refuse: nothing is created, migrated or written."""
+    from store.migrations import require_head  # noqa: PLC0415  as below
 
-    folders = Folders.of(settings)
-    folders.var.mkdir(parents=True, exist_ok=True)
+    url = Folders.of(settings).database_url
+    with _opened(lambda: onlooker_for(url)) as database:
+        require_head(database.engine, url)
+        yield database
+
+
+@contextmanager
+def database_of(settings: Settings) -> Iterator[LocalDatabase]:
+    """Yield the database to change it, or refuse; if there is none it is created.
+
+    One of another revision is refused: `toneline db upgrade` migrates, and the line's start.
+    """
+    from store.migrations import create  # noqa: PLC0415  SQLAlchemy's inspection is slow to import
+
+    url = Folders.of(settings).database_url
+    with _opened(lambda: _created(url, create)) as database:
+        yield database
+
+
+def _created(url: str, create: Callable[[str], None]) -> Engine:
+    create(url)
+    return engine_for(url)
+
+
+@contextmanager
+def _opened(open_: Callable[[], Engine]) -> Iterator[LocalDatabase]:
     try:
-        upgrade(folders.database_url)
-        engine = engine_for(folders.database_url)
-        try:
-            yield LocalDatabase(engine)
-        finally:
-            engine.dispose()
-    except StoreError as error:
-        raise Refused(str(error)) from error
+        with closing(LocalDatabase(open_())) as database:
+            yield database
+    except (StoreError, DBAPIError) as error:
+        raise Refused(str(explained(error))) from error
 
 
 def now() -> datetime:
@@ -85,13 +109,25 @@ def number(text: str) -> str:
 
 
 def instant(text: str | None, timezone: ZoneInfo, default: datetime) -> datetime:
-    """Return a time given on the command line; without an offset it is local."""
+    """Return a time given on the command line, as branches' files or ISO 8601 have it.
+
+    Without an offset it is local.
+    """
     if text is None:
         return default
     try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
+        at = _read(text, timezone)
+        for zone in (UTC, timezone):
+            at.astimezone(zone)  # the last hours of all years have no time elsewhere
+    except (ValueError, OverflowError):
         raise Refused(f"{text!r} is not a time such as 2026-11-23T08:00") from None
+    return at
+
+
+def _read(text: str, timezone: ZoneInfo) -> datetime:
+    with suppress(ValueError):
+        return as_written(text, timezone)
+    at = datetime.fromisoformat(text)
     return at if at.tzinfo else at.replace(tzinfo=timezone)
 
 

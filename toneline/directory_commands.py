@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,16 +11,13 @@ from typing import Any
 import click
 
 from catalog import editions as store
-from catalog.branch_files import directory_files, file_owner, read
-from catalog.branches import BRANCHES, PROVINCE, read_branches
+from catalog.branches import BRANCHES, PROVINCE, BranchTable
 from catalog.directories import Edition
-from catalog.drafts import same_owner_twice
-from catalog.editions import Published
-from catalog.publishing import Outcome, check_file, publish_file
+from catalog.editions import NotWithdrawn, Published
+from catalog.lifecycle import PUBLISHED, RETIRED
 from catalog.snapshot import Snapshot, read_contents
-from catalog.written import Written
+from catalog.tones import Tone
 from config.settings import Settings, zone
-from store.database import LocalDatabase
 from toneline.catalogue_commands import tone_line
 from toneline.command import (
     Refused,
@@ -31,78 +27,35 @@ from toneline.command import (
     instant,
     json_option,
     now,
+    reading,
     settings_of,
 )
-from toneline.folders import Folders
+from toneline.directory_folder import NoFolder, check_all, files_of, publish_all
+
+NO_NUMBERS = BranchTable({}, {}, 0)
+"""A list is asked for by its owner here, not by a number."""
+LONGEST_REASON = 200
 
 branch_argument = click.argument("branch", type=click.Choice([PROVINCE, *BRANCHES]))
+
+
+def _short(_context: click.Context, _option: click.Parameter, reason: str) -> str:
+    if len(reason) > LONGEST_REASON:
+        raise click.BadParameter(
+            f"{len(reason)} characters are too many; the history keeps {LONGEST_REASON}"
+        )
+    return reason
+
+
+reason_option = click.option(
+    "--reason", default="", callback=_short, help="Why; it stands in the history."
+)
 author_option = click.option("--author", help="Who publishes (default: your name on this system).")
-
-
-@dataclass(frozen=True, slots=True)
-class Folder:
-    """What the files say, and the errors of those that cannot be read or stand beside another."""
-
-    files: tuple[Written, ...]
-    errors: tuple[str, ...]
 
 
 @click.group()
 def directories() -> None:
     """Check, publish and show the ten-song directories."""
-
-
-def read_folder(paths: Iterable[Path]) -> Folder:
-    """Return what these files say."""
-    files: list[Written] = []
-    errors: list[str] = []
-    for path in paths:
-        try:
-            files.append(read(path.read_bytes(), str(path)))
-        except OSError as error:
-            errors.append(f"{path}:1:1: cannot be read: {error.strerror}")
-    twice = same_owner_twice(files)
-    errors += [f"{file}:{mistake.place}: {mistake.sentence}" for file, mistake in twice.items()]
-    return Folder(tuple(files), tuple(errors))
-
-
-def check_all(
-    paths: Sequence[Path], database: LocalDatabase, settings: Settings
-) -> tuple[int, list[str]]:
-    """Return how many editions the files have, and every error of theirs."""
-    folder = read_folder(paths)
-    errors, editions = list(folder.errors), 0
-    for written in folder.files:
-        checked = database.run_now(check_file, written, now(), settings.line.timezone)
-        errors += checked.errors
-        editions += len(checked.drafts)
-    return editions, errors
-
-
-def publish_all(
-    database: LocalDatabase, settings: Settings, author: str | None = None, reason: str = ""
-) -> tuple[list[Outcome], list[str]]:
-    """Publish every new edition of the branches' files, each file all or nothing.
-
-    Returns what became of the files, and the errors of those that changed nothing. Without an
-    author it is whoever the file belongs to.
-    """
-    folder = read_folder(directory_files(Folders.of(settings).directories))
-    refused = set(same_owner_twice(folder.files))
-    outcomes = [
-        database.run_now(
-            publish_file,
-            written,
-            author or file_owner(Path(written.file)),
-            reason,
-            now(),
-            settings.line.timezone,
-        )
-        for written in folder.files
-        if written.file not in refused
-    ]
-    errors = [*folder.errors, *(error for outcome in outcomes for error in outcome.errors)]
-    return outcomes, errors
 
 
 def _user() -> str:
@@ -122,21 +75,32 @@ def check(files: tuple[Path, ...], config: Path | None, as_json: bool) -> None:
     Example: toneline directories check config/directories/yangzhou.yaml
     """
     settings = settings_of(config)
-    paths = list(files) or directory_files(Folders.of(settings).directories)
-    with database_of(settings) as database:
-        editions, errors = check_all(paths, database, settings)
+    try:
+        paths = list(files) or files_of(settings)
+    except NoFolder as missing:
+        raise Refused(str(missing)) from missing
+    with reading(settings) as database:
+        found = check_all(paths, database, settings)
     if as_json:
-        emit({"files": len(paths), "editions": editions, "errors": errors})
-        if errors:
+        gone = [_said(edition, settings) for edition in found.withdrawn]
+        emit({"files": len(paths), "editions": found.editions, "errors": found.errors,
+              "notes": found.notes, "withdrawn": gone})  # fmt: skip
+        if found.errors:
             raise SystemExit(1)
         return
-    if errors:
-        raise Refused("\n".join(errors))
-    click.echo(f"{len(paths)} files with {editions} editions: all good")
+    for note in found.notes:
+        click.echo(note)
+    for edition in found.withdrawn:
+        said = _edition_line(edition, settings).strip()
+        click.echo(f"no longer in the file, to be withdrawn: {said}")
+    if found.errors:
+        raise Refused("\n".join(found.errors))
+    well = "no errors" if found.notes or found.withdrawn else "all good"
+    click.echo(f"{len(paths)} files with {found.editions} editions: {well}")
 
 
 @directories.command("publish")
-@click.option("--reason", default="", help="Why; it stands in the history.")
+@reason_option
 @author_option
 @config_option
 @json_option
@@ -150,16 +114,24 @@ def publish(reason: str, author: str | None, config: Path | None, as_json: bool)
     """
     settings = settings_of(config)
     with database_of(settings) as database:
-        outcomes, errors = publish_all(database, settings, author or _user(), reason)
+        try:
+            outcomes, errors = publish_all(database, settings, author or _user(), reason)
+        except NoFolder as missing:
+            raise Refused(str(missing)) from missing
     made = [edition for outcome in outcomes for edition in outcome.editions]
-    notes = [note for outcome in outcomes for note in outcome.notes]
+    gone = [edition for outcome in outcomes for edition in outcome.withdrawn]
+    notes = [note for outcome in outcomes for note in (*outcome.unheard, *outcome.notes)]
     if as_json:
         emit({"published": [_said(edition, settings) for edition in made],
+              "withdrawn": [_said(edition, settings) for edition in gone],
               "notes": notes, "errors": errors})  # fmt: skip
     else:
         click.echo(f"{len(made)} new editions published")
         for edition in made:
             click.echo(_edition_line(edition, settings))
+        for edition in gone:
+            said = _edition_line(edition, settings).strip()
+            click.echo(f"no longer in the file, withdrawn: {said}")
         for note in notes:
             click.echo(note)
     if errors:
@@ -178,11 +150,11 @@ def show_directory(branch: str, at: str | None, config: Path | None, as_json: bo
     """
     settings = settings_of(config)
     moment = instant(at, zone(settings), now())
-    folders = Folders.of(settings)
-    with database_of(settings) as database:
+    with reading(settings) as database:
         contents = database.run_now(read_contents)
-    branches = read_branches(folders.branches.read_text("utf-8"), str(folders.branches))
-    directory = Snapshot(contents, branches, zone(settings)).directory(branch, moment)
+    tones = tuple(_as_of(moment, tone) for tone in contents.tones)
+    snapshot = Snapshot(replace(contents, tones=tones), NO_NUMBERS, zone(settings))
+    directory = snapshot.directory(branch, moment)
     edition = next(
         (one for one in contents.editions if one.edition_id == directory.edition_id), None
     )
@@ -207,6 +179,13 @@ def show_directory(branch: str, at: str | None, config: Path | None, as_json: bo
     )
 
 
+def _as_of(at: datetime, tone: Tone) -> Tone:
+    """Return a tone as it was before it was taken out of the catalogue."""
+    if tone.state == RETIRED and tone.retired_at is not None and at < tone.retired_at:
+        return replace(tone, state=PUBLISHED)
+    return tone
+
+
 @directories.command("history")
 @branch_argument
 @config_option
@@ -217,7 +196,7 @@ def show_history(branch: str, config: Path | None, as_json: bool) -> None:
     Example: toneline directories history yangzhou
     """
     settings = settings_of(config)
-    with database_of(settings) as database:
+    with reading(settings) as database:
         found = database.run_now(store.history, branch)
     if as_json:
         emit([_told(published, settings) for published in found])
@@ -232,13 +211,13 @@ def show_history(branch: str, config: Path | None, as_json: bool) -> None:
         click.echo(
             f"      published {at:%Y-%m-%d %H:%M:%S} by {proof.author} ({proof.origin}){why}"
         )
-        click.echo(f"      {_changes(published)}")
+        click.echo(f"      {_changes(published, settings)}")
 
 
 @directories.command("rollback")
 @branch_argument
 @click.argument("edition", type=int)
-@click.option("--reason", default="", help="Why; it stands in the history.")
+@reason_option
 @author_option
 @config_option
 @json_option
@@ -256,7 +235,8 @@ def rollback(
         copy = database.run_now(store.roll_back, branch, edition, author or _user(), reason, now())
     if copy is None:
         raise Refused(
-            f"{branch} has no edition {edition}; see: toneline directories history {branch}"
+            f"{branch} has no edition {edition} with songs;"
+            f" see: toneline directories history {branch}"
         )
     if as_json:
         emit(_said(copy, settings))
@@ -264,21 +244,73 @@ def rollback(
         click.echo(f"edition {copy.edition_id} has the songs of edition {edition}, from now on")
 
 
+@directories.command("withdraw")
+@branch_argument
+@click.argument("edition", type=int)
+@reason_option
+@author_option
+@config_option
+@json_option
+def withdraw(
+    branch: str, edition: int, reason: str, author: str | None, config: Path | None, as_json: bool
+) -> None:
+    """Withdraw an EDITION of BRANCH that is heard now or would be: what is behind it is heard.
+
+    Nothing is deleted, and `show --at` a time that has passed stays what was heard. While it stands
+    in the file as it is, it does not come again.
+
+    Example: toneline directories withdraw yangzhou 7 --reason "the holiday was moved"
+    """
+    settings = settings_of(config)
+    with database_of(settings) as database:
+        done = database.run_now(store.withdraw, branch, edition, author or _user(), reason, now())
+    if isinstance(done, NotWithdrawn):
+        raise Refused(f"{done.reason}; see: toneline directories history {branch}")
+    if as_json:
+        emit(_said(done, settings) | {"withdrawn": edition})
+    else:
+        click.echo(f"edition {edition} is withdrawn, by edition {done.edition_id}, from now on")
+
+
 def _edition_line(edition: Edition, settings: Settings) -> str:
+    if edition.is_withdrawal:
+        begins = _day(edition.statement[1], settings)
+        return f"{edition.edition_id:4}  {edition.owner}  {edition.kind}  from {begins}: withdrawn"
     until = f" to {_day(edition.valid_to, settings)}" if edition.valid_to else ""
+    songs = " ".join(code or "-" for code in edition.songs)
     return (
         f"{edition.edition_id:4}  {edition.owner}  {edition.kind}  from"
-        f" {_day(edition.valid_from, settings)}{until}: {' '.join(edition.songs)}"
+        f" {_day(edition.valid_from, settings)}{until}: {songs}"
     )
 
 
-def _changes(published: Published) -> str:
+def _changes(published: Published, settings: Settings) -> str:
+    if published.edition.is_withdrawal:
+        return f"what edition {published.before} says is not meant any more"
     if published.before is None:
         return "the first: nothing was before it"
     changed = ", ".join(
         f"{change.slot}: {change.was or '-'} -> {change.now or '-'}" for change in published.changes
     )
-    return f"instead of edition {published.before}: {changed or 'the same songs'}"
+    edited = "; ".join(
+        f"{what}: {was or '-'} -> {is_now or '-'}"
+        for what, (was, is_now) in _edited(published, settings).items()
+    )
+    told = "; ".join(part for part in (changed or "the same songs", edited) if part)
+    return f"instead of edition {published.before}: {told}"
+
+
+def _edited(published: Published, settings: Settings) -> dict[str, tuple[str, str]]:
+    """Return what else is not as it was: the times and the reserve."""
+    if published.was is None:
+        return {}
+    both = (published.was, published.edition)
+    told = {
+        "from": [_day(one.valid_from, settings) for one in both],
+        "to": ["" if one.valid_to is None else _day(one.valid_to, settings) for one in both],
+        "reserve": [" ".join(one.reserve) for one in both],
+    }
+    return {what: (was, is_now) for what, (was, is_now) in told.items() if was != is_now}
 
 
 def _day(at: datetime, settings: Settings) -> str:
@@ -298,6 +330,7 @@ def _said(edition: Edition, settings: Settings) -> dict[str, Any]:
             for slot, (code, source) in enumerate(
                 zip(edition.songs, edition.sources, strict=True), start=1
             )
+            if code
         ],
         "reserve": list(edition.reserve),
     }
@@ -313,6 +346,10 @@ def _told(published: Published, settings: Settings) -> dict[str, Any]:
         "checksum": published.edition.checksum,
         "before": published.before,
         "changes": published.changes,
+        "edited": {
+            what: {"was": was, "now": is_now}
+            for what, (was, is_now) in _edited(published, settings).items()
+        },
     }
 
 

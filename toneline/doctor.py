@@ -14,16 +14,17 @@ import click
 
 from audio.prompts import absent
 from catalog import licences, preparation
-from catalog.branch_files import directory_files
 from catalog.snapshot import Contents, read_contents
 from config.settings import Settings, service_senders, zone
 from ivr.ami import AmiAccess, AmiError, Session
 from ordering import outbox
 from store.database import LocalDatabase
-from store.engine import engine_for
+from store.engine import StoreError
 from store.migrations import HEAD, current
+from store.onlooker import onlooker_for
+from toneline.addresses import client_address
 from toneline.command import emit
-from toneline.directory_commands import check_all
+from toneline.directory_folder import NoFolder, check_all, files_of
 from toneline.folders import ROOT, Folders
 from toneline.language import LANGUAGE_FAULTS, read_prompts, read_texts
 
@@ -84,7 +85,7 @@ def _disk(folders: Folders) -> Iterator[Finding]:
 
 def _database(settings: Settings, folders: Folders) -> Iterator[Finding]:
     try:
-        engine = engine_for(folders.database_url)
+        engine = onlooker_for(folders.database_url)
         try:
             revision = current(engine)
             yield Finding(
@@ -100,6 +101,8 @@ def _database(settings: Settings, folders: Folders) -> Iterator[Finding]:
                 yield from _calendar(settings, database)
         finally:
             engine.dispose()
+    except StoreError as error:
+        yield Finding("database", False, str(error), "see [database] url and [paths] var")
     except Exception as error:  # whatever a driver raises is the finding
         todo = "check database.url, and that the server runs"
         yield Finding("database", False, str(error).splitlines()[0], todo)
@@ -116,12 +119,18 @@ def _catalogue(settings: Settings, folders: Folders, database: LocalDatabase) ->
         + "".join(f", {tone.code}" for tone in silent[:5]),
         "toneline tones import CATALOGUE.csv --audio FOLDER",
     )
-    files = directory_files(folders.directories)
-    editions, errors = check_all(files, database, settings)
+    try:
+        files = files_of(settings)
+    except NoFolder as missing:
+        todo = "set [paths] directories, and look at the folder's owner and mode"
+        yield Finding("directories", False, str(missing), todo)
+        return
+    found = check_all(files, database, settings)
+    told = (*found.errors, *found.notes)
     yield Finding(
         "directories",
-        not errors,
-        errors[0] if errors else f"{len(files)} files, {editions} editions",
+        not found.errors,
+        told[0] if told else f"{len(files)} files, {found.editions} editions",
         "correct the file; `toneline directories check` shows every error",
     )
 
@@ -249,13 +258,13 @@ def _ami(settings: Settings) -> Iterator[Finding]:
 
 
 def _taken(listen: str) -> bool:
-    kind, port, *options = listen.split(":")
-    if kind != "tcp":
+    if listen.startswith("unix:"):
         return False
-    named = dict(option.split("=", 1) for option in options if "=" in option)
-    with socket.socket() as probe:
-        probe.settimeout(CONNECT_S)
-        return probe.connect_ex((named.get("interface") or "127.0.0.1", int(port))) == 0
+    try:
+        with socket.create_connection(client_address(listen), CONNECT_S):
+            return True
+    except OSError:
+        return False
 
 
 def _asterisk() -> Iterator[Finding]:

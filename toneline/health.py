@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
@@ -22,35 +21,6 @@ from twisted.web.server import Request
 
 HealthWord = Callable[[], tuple[bool, str]]
 """Whether a service works, and a few words on how it stands."""
-
-TURNAROUND_BUCKETS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0)
-
-
-class Turnaround:
-    """How long Asterisk waited for our commands; a tenth of the cost of the library's histogram.
-
-    It is counted with every command, while the caller's keys are lost.
-    """
-
-    def __init__(self) -> None:
-        self._counts = [0] * (len(TURNAROUND_BUCKETS_S) + 1)
-        self._sum_s = 0.0
-
-    def observe(self, seconds: float) -> None:
-        """Count one."""
-        self._counts[bisect_left(TURNAROUND_BUCKETS_S, seconds)] += 1
-        self._sum_s += seconds
-
-    def metric(self) -> Metric:
-        """Return what was counted, cumulatively as Prometheus wants it."""
-        bounds = [*map(str, TURNAROUND_BUCKETS_S), "+Inf"]
-        return HistogramMetricFamily(
-            "toneline_agi_turnaround_seconds",
-            "From Asterisk's reply to our next command",
-            buckets=list(zip(bounds, map(float, accumulate(self._counts)), strict=True)),
-            sum_value=self._sum_s,
-        )
-
 
 NO_LABELS: Mapping[str, str] = {}
 
@@ -70,6 +40,26 @@ class _Series:
         return metric
 
 
+@dataclass(frozen=True, slots=True)
+class _Histogram:
+    """How many observations there were up to each bound, and their sum."""
+
+    name: str
+    what: str
+    bounds: Sequence[float]
+    read: Callable[[], tuple[Sequence[int], float]]
+
+    def metric(self) -> Metric:
+        counts, total = self.read()
+        bounds = [*map(str, self.bounds), "+Inf"]
+        return HistogramMetricFamily(
+            self.name,
+            self.what,
+            buckets=list(zip(bounds, map(float, accumulate(counts)), strict=True)),
+            sum_value=total,
+        )
+
+
 class Figures(Collector):
     """The services' plain counters as Prometheus metrics; they are read when they are asked for."""
 
@@ -77,7 +67,7 @@ class Figures(Collector):
         self.registry = CollectorRegistry()
         self.registry.register(self)
         self._series: dict[str, _Series] = {}
-        self.turnaround = Turnaround()
+        self._histograms: list[_Histogram] = []
 
     def gauge(
         self,
@@ -103,11 +93,25 @@ class Figures(Collector):
             (labels, read)
         )
 
+    def histogram(
+        self,
+        name: str,
+        what: str,
+        bounds: Sequence[float],
+        read: Callable[[], tuple[Sequence[int], float]],
+    ) -> None:
+        """Show how observations spread: `read` gives a number a bucket and the sum of them all.
+
+        There is one bucket more than `bounds`, for what is above the last.
+        """
+        self._histograms.append(_Histogram(name, what, bounds, read))
+
     def collect(self) -> Iterable[Metric]:
         """Yield the metrics as they stand."""
         for name, series in self._series.items():
             yield series.metric(name)
-        yield self.turnaround.metric()
+        for histogram in self._histograms:
+            yield histogram.metric()
 
 
 def health(services: Mapping[str, HealthWord]) -> tuple[bool, dict[str, object]]:

@@ -39,22 +39,26 @@ class Unsettled(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What is to be imported: a catalogue file's name and rows, the audio folder, and as what."""
+    """What is to be imported: a catalogue file's name and rows, the audio folder, and as what.
+
+    `replaces`: a line may make another song of a live tone.
+    """
 
     name: str
     rows: tuple[CatalogueRow, ...]
     audio: Path
     as_draft: bool
+    replaces: bool
 
     @classmethod
-    def of(cls, file: Path, audio: Path | None, *, as_draft: bool) -> Batch:
+    def of(cls, file: Path, audio: Path | None, *, as_draft: bool, replaces: bool) -> Batch:
         """Return the batch that a catalogue file names.
 
         Raises:
             BadCatalogue: every error of the file.
         """
         rows = read_catalogue(decode_catalogue(file.read_bytes(), file.name), file.name)
-        return cls(file.name, rows, audio or file.parent, as_draft)
+        return cls(file.name, rows, audio or file.parent, as_draft, replaces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,11 @@ class Imported:
     def given(self) -> tuple[CatalogueRow, ...]:
         """The rows that got a new code."""
         return tuple(one.row for one in self.planned if one.is_new_code)
+
+    @property
+    def replaced(self) -> tuple[tuple[Tone, CatalogueRow], ...]:
+        """The tones that are another song now, each with its row."""
+        return tuple((one.replaced, one.row) for one in self.planned if one.replaced)
 
     @property
     def suspended(self) -> tuple[str, ...]:
@@ -99,7 +108,13 @@ def import_catalogue(
         seen = database.run_now(version)
         present = {tone.code: tone for tone in database.run_now(all_tones)}
         planned = plan_import(
-            batch.rows, batch.name, present, now, zone(settings), as_draft=batch.as_draft
+            batch.rows,
+            batch.name,
+            present,
+            now,
+            zone(settings),
+            as_draft=batch.as_draft,
+            replaces=batch.replaces,
         )
         made = make_sounds(batch, planned, sounds, advance)
         titles, unspoken, why = _titles(planned, settings)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, TextIO
 
 import structlog
@@ -13,6 +14,9 @@ from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogPublisher
 from zope.interface import implementer
 
 _MOBILE = re.compile(r"(?<![0-9A-Za-z])(?:\+?86|0)?(1[3-9][0-9])[0-9]{4}([0-9]{4})(?![0-9A-Za-z])")
+_MAYBE = re.compile("1[3-9][0-9]{9}")
+"""What every such number holds, and what is found in a tenth of the time: hardly a value does."""
+_JSON = json.JSONEncoder(ensure_ascii=False, default=repr)  # json.dumps would make one an event
 
 
 def mask_numbers(
@@ -20,30 +24,60 @@ def mask_numbers(
 ) -> MutableMapping[str, Any]:
     """Mask every mobile number in an event's values: `138****1234`."""
     for key, value in event.items():
-        if isinstance(value, str) and len(value) >= len("13800001234"):
+        if isinstance(value, str) and _MAYBE.search(value):
             event[key] = _MOBILE.sub(r"\1****\2", value)
+        elif isinstance(value, list | tuple | dict):
+            event[key] = _masked(value)
     return event
 
 
-def configure_logs(level: str, form: str, stream: TextIO = sys.stderr) -> None:
+def _masked(value: Any) -> Any:
+    if isinstance(value, str):
+        return _MOBILE.sub(r"\1****\2", value)
+    if isinstance(value, list | tuple):
+        return [_masked(one) for one in value]
+    if isinstance(value, dict):
+        return {_masked(key): _masked(one) for key, one in value.items()}
+    return value
+
+
+NOTHING: Mapping[str, object] = {}
+
+
+def render_json(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
+    """Return an event as JSON; what JSON does not know is written as Python would show it."""
+    return _JSON.encode(event)
+
+
+def configure_logs(
+    level: str, form: str, stream: TextIO = sys.stderr, always: Mapping[str, object] = NOTHING
+) -> None:
     """Send structlog's, the standard library's and Twisted's events to `stream`.
 
-    `level` is the least shown; `form` is json, or console for people.
+    `level` is the least shown; `form` is json, or console for people. `always` is in every event.
     """
     threshold = logging.getLevelNamesMapping()[level.upper()]
+
+    def add_always(
+        _logger: object, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        event.update(always)
+        return event
+
     shared: list[structlog.typing.Processor] = [
+        add_always,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
         mask_numbers,
     ]
-    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer(ensure_ascii=False)
+    renderer: structlog.typing.Processor = render_json
     if form == "console":
         renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty())
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=structlog.WriteLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(stream)

@@ -30,7 +30,7 @@ from store.database import LocalDatabase
 from store.engine import StoreError, engine_for
 from store.migrations import upgrade
 from toneline.demo import SAMPLE_SP, prepare_sample
-from toneline.directory_commands import publish_all
+from toneline.directory_folder import NoFolder, publish_all
 from toneline.folders import Folders
 from toneline.language import NoSuchLanguage, read_prompts, read_texts
 from toneline.presence import Presence, appear
@@ -77,6 +77,7 @@ class Prepared:
     folders: Folders
     prompts: PromptBook
     texts: Texts
+    branches: BranchTable
     snapshot: Snapshot
     staff: frozenset[str]
     script: Script
@@ -113,12 +114,12 @@ def prepare(
         _checked(errors, lambda: _install_prompts(folders, prompts))
     if errors or prompts is None or texts is None:
         raise CannotStart(errors)
-    if snapshot is None or staff is None or script is None:
+    if branches is None or snapshot is None or staff is None or script is None:
         raise CannotStart(errors)
     presence = _checked(errors, lambda: _appear(settings, folders))
     if presence is None:
         raise CannotStart(errors)
-    return Prepared(settings, folders, prompts, texts, snapshot, staff, script, presence)
+    return Prepared(settings, folders, prompts, texts, branches, snapshot, staff, script, presence)
 
 
 def _appear(settings: Settings, folders: Folders) -> Presence:
@@ -191,11 +192,22 @@ def _load_catalogue(
         if not settings.database.url:
             _sing_something(database, folders, titles, progress)
         if publishes:
-            publish_all(database, settings)
+            _publish(database, settings)
         database.run_now(spell_anew, datetime.now(UTC))
         return None if branches is None else load_snapshot(database, branches, zone(settings))
     finally:
         database.close()
+
+
+def _publish(database: LocalDatabase, settings: Settings) -> None:
+    """Publish the branches' files; a line without them sings what it sang."""
+    try:
+        outcomes, _ = publish_all(database, settings)
+    except NoFolder:
+        return  # who watches the folder tells it, and goes on doing so
+    for outcome in outcomes:
+        for edition in outcome.withdrawn:
+            log.warning("directory_withdrawn", branch=outcome.owner, edition=edition.edition_id)
 
 
 def _sing_something(

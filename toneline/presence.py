@@ -42,7 +42,7 @@ def appear(folder: Path, machine: str, pid: int, token: str) -> Presence:
     Raises:
         OSError: the folder cannot be written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o750, parents=True, exist_ok=True)
     ours = f"{machine[:14]}/"
     host = f"{ours}{pid}/{token[:8]}"
     lock = _file(folder, host).open("w", encoding="ascii")

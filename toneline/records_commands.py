@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ from toneline.command import (
     json_option,
     now,
     number,
+    reading,
     settings_of,
 )
 
@@ -43,7 +45,7 @@ def show_subscriber(msisdn: str, config: Path | None, as_json: bool) -> None:
 
     Example: toneline subscribers show 13905250001
     """
-    with database_of(settings_of(config)) as database:
+    with reading(settings_of(config)) as database:
         _tell(database.run_now(subscriber, number(msisdn)), as_json)
 
 
@@ -95,7 +97,7 @@ def orders(context: click.Context, msisdn: str | None, config: Path | None, as_j
     if msisdn is None:
         raise click.UsageError("--msisdn NUMBER is needed")
     settings = settings_of(config)
-    with database_of(settings) as database:
+    with reading(settings) as database:
         found = database.run_now(domain.orders_of, number(msisdn))
     if as_json:
         emit([_document(order, zone(settings)) for order in found])
@@ -114,17 +116,30 @@ def show_order(order_id: str, config: Path | None, as_json: bool) -> None:
     Example: toneline orders show 5d41402abc4b2a76b9719d911017c592
     """
     settings = settings_of(config)
-    with database_of(settings) as database:
+    with reading(settings) as database:
         order = database.run_now(domain.find_order, order_id)
         consent = database.run_now(domain.consent_of, order_id)
     if order is None:
         raise Refused(f"there is no order {order_id}")
-    document = _document(order, zone(settings)) | {"consent": _local(consent, zone(settings))}
+    proof = _local(consent, zone(settings))
     if as_json:
-        emit(document)
+        emit(_document(order, zone(settings)) | {"consent": proof})
         return
     click.echo(_line(order, zone(settings)))
-    click.echo(f"  consent: {consent}")
+    if proof is not None:
+        click.echo("\n".join(_proof_lines(proof)))
+
+
+def _proof_lines(proof: Mapping[str, Any]) -> Iterator[str]:
+    """Write a consent for a person: what was shown or played, the answer, and the terms."""
+    quote, shown = proof["quote"], proof["shown"]
+    prices = ", ".join(f"{tier} {yuan(fen)}" for tier, fen in quote["prices"].items())
+    yield f"  pays    {yuan(quote['pays_fen'])} as {quote['tier']} ({prices})"
+    if isinstance(shown, dict):
+        yield f"  shown   {_said(shown)}"
+        for prompt in shown.get("prompts", ()):
+            yield f"  played  {prompt['id']}  {prompt['played_ms']} ms  sha256 {prompt['sha256']}"
+    yield f"  answer  {proof['answer']}  at {proof['answered_at']}"
 
 
 def _document(order: Order, timezone: ZoneInfo) -> dict[str, Any]:
@@ -133,11 +148,26 @@ def _document(order: Order, timezone: ZoneInfo) -> dict[str, Any]:
 
 
 def _local(value: Any, timezone: ZoneInfo) -> Any:
+    """Return a value with its times in local time: details hold them as text, named `..._at`."""
     if isinstance(value, dict):
-        return {key: _local(inner, timezone) for key, inner in value.items()}
+        return {
+            key: _local(_instant(inner) if key.endswith("_at") else inner, timezone)
+            for key, inner in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_local(inner, timezone) for inner in value]
     if isinstance(value, datetime):
         return value.astimezone(timezone).isoformat()
     return value
+
+
+def _instant(written: Any) -> Any:
+    """Return the instant that a text is; anything else as it is."""
+    try:
+        at = datetime.fromisoformat(written)
+    except (TypeError, ValueError):
+        return written
+    return at if at.tzinfo else written
 
 
 def _line(order: Order, timezone: ZoneInfo) -> str:
@@ -168,15 +198,15 @@ def trace(
     timezone = zone(settings)
     start = instant(since, timezone, records.START_OF_TIME)
     end = instant(until, timezone, records.END_OF_TIME)
-    with database_of(settings) as database:
+    with reading(settings) as database:
         happenings = database.run_now(records.trace, number(msisdn), start, end)
     if as_json:
         emit([_local(asdict(happening), timezone) for happening in happenings])
         return
     for happening in happenings:
         at = happening.at.astimezone(timezone)
-        detail = "  ".join(f"{key}={said}" for key, of in happening.detail.items()
-                           if (said := _said(of)))  # fmt: skip
+        local = _local(happening.detail, timezone)
+        detail = "  ".join(f"{key}={said}" for key, of in local.items() if (said := _said(of)))
         click.echo(f"{at:%Y-%m-%d %H:%M:%S.%f}  {happening.kind:12}  {detail}")
 
 

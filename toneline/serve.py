@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 import sys
 import time
@@ -17,6 +16,7 @@ from twisted.internet.error import CannotListenError
 from config.settings import Settings
 from smpp.smsc_rules import Script
 from toneline.app import SERVICES, App, build, simulator_app
+from toneline.garbage import collect_seldom
 from toneline.logs import configure_logs
 from toneline.prepare import CannotStart, prepare
 
@@ -28,8 +28,11 @@ SECOND_SIGNAL_S = 1.0
 """Ctrl-C reaches a child of make twice at once; only a later signal is a second one."""
 
 
-def serve(settings: Settings, chosen: Sequence[str]) -> int:
-    """Run the chosen services until a signal; return the process' status."""
+def serve(settings: Settings, chosen: Sequence[str], workers: int = 0) -> int:
+    """Run the chosen services until a signal; return the process' status.
+
+    `workers` voice processes take the calls; 0: this one does.
+    """
     configure_logs(settings.log.level, settings.log.format)
     try:
         prepared = prepare(
@@ -40,7 +43,8 @@ def serve(settings: Settings, chosen: Sequence[str]) -> int:
     except CannotStart as refused:
         return _refuse(refused.errors)
     reactor = _reactor()
-    return Process(build(prepared, chosen, reactor), reactor, _ready_line(settings)).run()
+    app = build(prepared, chosen, reactor, workers)
+    return Process(app, reactor, _ready_line(settings)).run()
 
 
 def serve_simulator(settings: Settings, script: Script) -> int:
@@ -74,14 +78,6 @@ def _ready_line(settings: Settings) -> str:
         f"{said}; try: .venv/bin/toneline phone {number}1029 --from 13905250001 --keys 1,1"
         " and .venv/bin/toneline text 1029 --from 13905250001"
     )
-
-
-def _collect_seldom() -> None:
-    # A full collection stalls every call for some 150 ms (p99 of the turnaround 62 ms instead of
-    # 3.3 with 500 calls): what is here now stays for good, and what comes later is small.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
 
 
 class Process:
@@ -129,7 +125,7 @@ class Process:
             log.exception("cannot_start")
             self._fail(f"cannot start: {error}")
         else:
-            _collect_seldom()
+            collect_seldom()
             sys.stdout.write(f"{self._ready_line}\n")
             sys.stdout.flush()
 

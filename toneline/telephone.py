@@ -6,11 +6,11 @@ from datetime import datetime
 
 import click
 
-from catalog.tones import all_tones
+from catalog.tones import Tone, all_tones
 from config.settings import Settings
 from ivr import phone, telling
 from toneline.addresses import client_address
-from toneline.command import Refused, database_of, emit
+from toneline.command import Refused, emit, reading
 from toneline.folders import Folders
 from toneline.language import LANGUAGE_FAULTS, read_prompts
 
@@ -31,9 +31,7 @@ def call(
     try:
         host, port = client_address(settings.agi.listen)
         book = read_prompts(folders)
-        with database_of(settings) as database:
-            tones = database.run_now(all_tones)
-        text = telling.text_of(book, tones, folders.asterisk_sounds)
+        text = telling.text_of(book, _tones(settings), folders.asterisk_sounds)
         if as_json:
             events = phone.call(host, port, dialled, caller, fingers, text, at=at)
             emit(telling.as_json(dialled, caller, events))
@@ -42,6 +40,15 @@ def call(
             phone.call(host, port, dialled, caller, fingers, text, tell, at)
     except (*LANGUAGE_FAULTS, phone.PhoneError, ValueError) as error:
         raise Refused(str(error)) from error
+
+
+def _tones(settings: Settings) -> tuple[Tone, ...]:
+    """Return the tones whose titles are told; the line may well be another host's."""
+    try:
+        with reading(settings) as database:
+            return database.run_now(all_tones)
+    except Refused:
+        return ()
 
 
 def _say(line: str) -> None:

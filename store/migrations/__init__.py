@@ -5,12 +5,15 @@ After a change of the schema `python -m store.migrations "What it is for"` write
 
 from __future__ import annotations
 
+import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, inspect, text
 
 from store.engine import StoreError, engine_for, explained
+from store.onlooker import place_of
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -31,7 +34,7 @@ def upgrade(url: str) -> bool:
     """
     engine = engine_for(url)
     try:
-        _create_folder(engine)
+        _create_file(engine)
         revision = current(engine)
         if revision == HEAD:
             return False
@@ -42,6 +45,42 @@ def upgrade(url: str) -> bool:
     finally:
         engine.dispose()
     return True
+
+
+def create(url: str) -> None:
+    """Give the database at `url` its tables if it has none; what has some is left as it is.
+
+    Raises:
+        StoreError: as `upgrade`, or it is of another revision: a running line may be using it.
+    """
+    engine = engine_for(url)
+    try:
+        _create_file(engine)
+        is_new = current(engine) is None
+        if not is_new:
+            require_head(engine, url)
+    except Exception as error:
+        raise explained(error) from error
+    finally:
+        engine.dispose()
+    if is_new:
+        upgrade(url)
+
+
+def require_head(engine: Engine, url: str) -> None:
+    """Do nothing if the database, which is the one at `url`, is at `HEAD`.
+
+    Raises:
+        StoreError: it has no tables of ours, or those of another revision; what to do.
+    """
+    revision = current(engine)
+    _refuse_newer(revision)
+    if revision != HEAD:
+        has = "no tables yet" if revision is None else f"the tables of revision {revision}"
+        raise StoreError(
+            f"{place_of(url)}: has {has}, this program needs {HEAD}; `toneline db upgrade` makes"
+            " them, and so does the line when it starts (`make run`)"
+        )
 
 
 def current(engine: Engine) -> str | None:
@@ -61,10 +100,31 @@ def _refuse_newer(revision: str | None) -> None:
         )
 
 
-def _create_folder(engine: Engine) -> None:
-    file = engine.url.database
-    if engine.dialect.name == "sqlite" and file and file != ":memory:":
-        Path(file).parent.mkdir(parents=True, exist_ok=True)
+def _create_file(engine: Engine) -> None:
+    """Make SQLite's file, and its folder, and let nobody but its user and group read it.
+
+    It holds whole numbers and texts. SQLite gives the files beside it the same rights.
+    """
+    name = engine.url.database
+    if engine.dialect.name != "sqlite" or not name or name == ":memory:":
+        return
+    file = Path(name).absolute()
+    try:
+        # Others may pass through: the sounds, which Asterisk's user reads, may lie below.
+        file.parent.mkdir(mode=0o751, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"{file.parent}: this folder cannot be made: {error.strerror}; see [paths] var"
+        ) from error
+    try:
+        file.touch(mode=0o640, exist_ok=False)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise StoreError(f"{file}: cannot be written: {error.strerror}") from error
+    for each in (file, *(Path(f"{file}{ending}") for ending in ("-wal", "-shm"))):
+        with suppress(FileNotFoundError, PermissionError):  # another user's: he may have his reason
+            each.chmod(stat.S_IMODE(each.stat().st_mode) & ~stat.S_IRWXO)
 
 
 def _migrate(engine: Engine) -> None:

@@ -1,5 +1,8 @@
 """The whole order call on the line, beside servers of as many commands that store nothing.
 
+The line stands there twice: with everything but the store in one process, as `serve` starts it, and
+with the calls in a process of their own (`--workers 1`).
+
 Code dialled, tone, key 1, the order sentence, key 1, "ordered", hung up. Callers come in two ways.
 Those who do not think, whose every answer comes immediately, show how many calls a second there can
 be; the turnaround is then the length of a queue. Those who listen a while, as people do, show the
@@ -16,12 +19,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from tests.bench.facts import ROOT, CpuWatch
 from tests.bench.ledger import Ledger
-from tests.system.line import Line
+from tests.bench.tables import against_bare
+from tests.system.line import Line, Settings
 from tests.system.smsc import SmscProcess
 
 DIALLED = "125300191029"
@@ -35,6 +38,7 @@ FIRST_CALLER = 13_900_000_000
 CALLERS_A_RUN = 100_000
 RUN_TIMEOUT_S = 240.0
 SETTINGS = {"agi": {"max_calls": 5000}}
+WORKERS_1 = "line, --workers 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,23 +72,31 @@ Place = Callable[[Pace], dict[str, Any]]  # one load on one server
 
 
 def measure(folder: Path, sounds: Path, *, quick: bool) -> list[dict[str, Any]]:
-    """The figures of every pace: line, bare server and pystrix in turn, as often as it says."""
-    with (
-        SmscProcess("simulator", folder) as smsc,
-        Line(folder / "calls", {**SETTINGS, "smsc": [smsc.settings()]}, sounds=sounds) as line,
-    ):
-        measured = _LineUnderLoad(line)
-        commands = measured.commands_a_call()
-        servers: dict[str, Place] = {
-            "line": measured.place,
-            "bare Twisted": lambda pace: _peer("bare_fastagi", commands, pace),
-            "pystrix": lambda pace: _peer("pystrix_fastagi", commands, pace),
-        }
-        return [_one_pace(pace, servers, commands) for pace in (QUICK if quick else PACES)]
+    """The figures of every pace: both lines and the other servers in turn, as often as it says."""
+    with SmscProcess("simulator", folder) as smsc:
+        settings: Settings = {**SETTINGS, "smsc": [smsc.settings()]}
+        with (
+            Line(folder / "calls", settings, sounds=sounds) as line,
+            Line(folder / "workers", settings, sounds=sounds, options=("--workers", "1")) as other,
+        ):
+            return _measure(_LineUnderLoad(line), _LineUnderLoad(other), quick=quick)
+
+
+def _measure(line: _LineUnderLoad, other: _LineUnderLoad, *, quick: bool) -> list[dict[str, Any]]:
+    commands = line.commands_a_call()
+    servers: dict[str, Place] = {
+        "line": line.place,
+        WORKERS_1: other.place,
+        "bare Twisted": lambda pace: _peer("bare_fastagi", commands, pace),
+        "pystrix": lambda pace: _peer("pystrix_fastagi", commands, pace),
+    }
+    return [_one_pace(pace, servers, commands) for pace in (QUICK if quick else PACES)]
 
 
 def _one_pace(pace: Pace, servers: dict[str, Place], commands: int) -> dict[str, Any]:
-    rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in ("line", *pace.peers)}
+    rounds: dict[str, list[dict[str, Any]]] = {
+        name: [] for name in ("line", WORKERS_1, *pace.peers)
+    }
     for _ in range(pace.rounds):
         for name, runs in rounds.items():
             runs.append(servers[name](pace))
@@ -92,19 +104,13 @@ def _one_pace(pace: Pace, servers: dict[str, Place], commands: int) -> dict[str,
         "pace": asdict(pace),
         "commands_a_call": commands,
         "servers": rounds,
-        "p99_against_bare": _ratio(rounds, "turnaround_ms"),
-        "p99_against_bare_without_order": _ratio(rounds, "turnaround_rest_ms"),
+        "p99_against_bare": against_bare(rounds, "line", "turnaround_ms"),
+        "p99_against_bare_without_order": against_bare(rounds, "line", "turnaround_rest_ms"),
     }
 
 
-def _ratio(rounds: dict[str, list[dict[str, Any]]], what: str) -> float:
-    ours, bare = rounds["line"], [run["turnaround_ms"]["p99"] for run in rounds["bare Twisted"]]
-    ratios: list[float] = [run[what]["p99"] / peer for run, peer in zip(ours, bare, strict=True)]
-    return round(median(ratios), 2)
-
-
 class _LineUnderLoad:
-    """The line; every run has callers of its own, and counts what it has stored."""
+    """A line; every run has callers of its own, and counts what it has stored."""
 
     def __init__(self, line: Line) -> None:
         self._line = line
@@ -120,7 +126,8 @@ class _LineUnderLoad:
         """Place one load, wait until its messages are sent, and count."""
         caller = FIRST_CALLER + self._runs * CALLERS_A_RUN
         self._runs += 1
-        pids = {"line": self._line.pid, "store": self._line.store_pid()}
+        workers = {f"worker {number}": pid for number, pid in self._line.worker_pids().items()}
+        pids = {**workers, "line": self._line.pid, "store": self._line.store_pid()}
         with CpuWatch(pids, time.monotonic) as cpu:
             run = _load(self._line.agi[1], pace, *ORDER_CALL, "--caller", str(caller))
         run["settled_s"] = self._ledger.settle()

@@ -44,7 +44,7 @@ def calls(paces: list[Figures]) -> str:
 
 def _call_row(pace: Figures, server: str) -> list[object]:
     runs = pace["servers"][server]
-    whole, ours = _middle(runs, "turnaround_ms"), server == "line"
+    whole, ours = _middle(runs, "turnaround_ms"), server.startswith("line")
     apart = _middle(runs, "turnaround_apart_ms")
     placed = sum(run["calls"] for run in runs)
     stored = (
@@ -56,14 +56,22 @@ def _call_row(pace: Figures, server: str) -> list[object]:
         server,
         _short(median(run["calls_per_s"] for run in runs)),
         f"{_short(whole['p50'])} / {_short(whole['p99'])}",
-        pace["p99_against_bare"] if ours else "",
+        against_bare(pace["servers"], server, "turnaround_ms") if ours else "",
         _short(_middle(runs, "turnaround_rest_ms")["p99"]) if ours else "",
-        pace["p99_against_bare_without_order"] if ours else "",
+        against_bare(pace["servers"], server, "turnaround_rest_ms") if ours else "",
         f"{_short(apart['p50'])} / {_short(apart['p99'])}" if apart else "",
         " + ".join(str(used) for used in cpu.values()),
         sum(run["failed"] for run in runs),
         f"{stored[0]} / {stored[1]} of {placed}" if ours else "",
     ]
+
+
+def against_bare(servers: dict[str, list[Figures]], server: str, what: str) -> float:
+    """How often the bare server's p99 a server's is: the median of all rounds."""
+    bare = [run["turnaround_ms"]["p99"] for run in servers["bare Twisted"]]
+    pairs = zip(servers[server], bare, strict=True)
+    ratios: list[float] = [run[what]["p99"] / peer for run, peer in pairs]
+    return round(median(ratios), 2)
 
 
 def _callers(pace: Figures) -> str:

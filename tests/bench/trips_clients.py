@@ -57,7 +57,7 @@ def session(port: int, kind: str, window: int) -> None:
 
     def connect() -> EsmeProtocol:
         connection = EsmeProtocol(
-            Session(Limits(window, ENQUIRE_LINK_S), "text", UTC),
+            Session(Limits(window, ENQUIRE_LINK_S), "text"),
             Bind(0, **ACCOUNT),
             reactor,
             time.monotonic,
@@ -111,7 +111,6 @@ def service(port: int, kind: str, window: int) -> None:
         take,
         take_receipt,
         fill,
-        zone=UTC,
         clock=lambda: datetime.now(UTC),
     )
     esme.startService()

@@ -5,7 +5,6 @@ Prints its port; ends when its input does.
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from twisted.internet import reactor as _reactor
@@ -43,7 +42,6 @@ async def serve() -> None:
         allow=["127.0.0.1"],
         max_calls=100_000,
         max_call_s=900,
-        observe_turnaround=(lambda _seconds: None) if "--observe" in sys.argv else None,
     )
     service.startService()
     print((await service.bound()).port, flush=True)

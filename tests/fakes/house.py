@@ -29,6 +29,9 @@ class FakeBinds:
     def free(self) -> int:
         return max(0, self.room - self.parts * len(self._waiting))
 
+    def window(self) -> int:
+        return self.room
+
     def submit(self, message: MtMessage) -> Deferred[SubmitResult]:
         self.submitted.append(message)
         self._waiting.append(Deferred())

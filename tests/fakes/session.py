@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC
 from typing import Any
 
 from smpp import pdu
@@ -34,7 +33,7 @@ RECEIPT = DeliverSm(6, "8613905250001", "12530019", b"id:0a stat:DELIVRD", esm_c
 
 
 def connected(message_id: Any = "text") -> Session:
-    return Session(LIMITS, message_id, UTC)
+    return Session(LIMITS, message_id)
 
 
 def feed(session: Session, *values: Pdu, now: float = 1.0) -> list[Event]:

@@ -19,7 +19,7 @@ from catalog.snapshot import Snapshot
 from catalog.tones import Tone, put_tones
 from ordering import contact, orders, outcomes
 from ordering import outbox as outgoing
-from ordering.provisioning import LocalOperator, NoQuote, Operator
+from ordering.provisioning import LocalOperator, LocalTerms, NoQuote, Operator
 from ordering.texts import Texts
 from smpp.messages import MoMessage
 from smpp.mo import MoService
@@ -37,6 +37,8 @@ RULES = Rules(orders.Limits(10, 3000, 30, "Asia/Shanghai"), 60, "12530019")
 
 class SilentOperator:
     """Never gives a quote."""
+
+    local: LocalTerms | None = None
 
     async def quote(self, msisdn: str, tone: Tone) -> Any:
         raise NoQuote("no answer")

@@ -126,7 +126,6 @@ class House:
             self._on_receipt,
             self._on_ready,
             self.late.append,
-            zone=UTC,
             clock=lambda: datetime(2026, 11, 22, 10, 0, tzinfo=UTC),
             monotonic=self.clock.seconds,
             jitter=lambda: 0.0,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
-from datetime import UTC
 from random import Random
 from typing import Any
 
@@ -85,7 +84,7 @@ def check_session(random: Random, pdus: int) -> int:
 
     Nothing raises, every submit ends exactly once, every answer is a PDU.
     """
-    session = Session(LIMITS, "text", UTC)
+    session = Session(LIMITS, "text")
     session.bind(Bind(0, "toneline"), 0.0)
     session.receive_data(pdu.encode(BindResp(1, 0, "SMSC")), 0.0)
     submitted, ends, answers = 0, [], 0

@@ -136,7 +136,6 @@ class House:
             application.on_receipt,
             application.on_ready,
             application.late.append,
-            zone=UTC,
             clock=lambda: datetime.now(UTC),
             jitter=lambda: 0.0,
             backoff=Backoff(0.01, 0.02),

@@ -88,7 +88,6 @@ class House:
             self._mo_service().receive,
             self._on_receipt,
             self.mt.room,
-            zone=UTC,
             clock=now,
             jitter=lambda: 0.0,
             backoff=Backoff(0.01, 0.02),

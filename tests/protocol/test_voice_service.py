@@ -4,7 +4,7 @@ import gc
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from twisted.internet.error import CannotListenError, ConnectError
 from twisted.internet.task import deferLater
 
 from ivr.channel import CallerHungUp, Channel
+from ivr.counts import turnarounds
 from ivr.service import MAX_SPOKEN_REFUSALS, Refusal, VoiceService
 from tests.fakes.asterisk import FakeAsterisk, environment
 from tests.reactor import leftovers, reactor, run_in_reactor
@@ -33,7 +34,6 @@ class Line:
     service: VoiceService
     port: int
     told: list[str]
-    turnarounds: list[float] = field(default_factory=list)
 
 
 async def greet(channel: Channel) -> None:
@@ -53,18 +53,16 @@ async def voice_line(
     refuse_call: Callable[[Channel, Refusal], Awaitable[None]] = say_busy,
     **limits: Any,
 ) -> AsyncIterator[Line]:
-    turnarounds: list[float] = []
     arguments: dict[str, Any] = {
         "allow": ["127.0.0.1"],
         "max_calls": 100,
         "max_call_s": 900,
-        "observe_turnaround": turnarounds.append,
         **limits,
     }
     service = VoiceService(local_endpoint(), take_call, refuse_call, reactor, **arguments)
     service.startService()
     try:
-        yield Line(service, (await service.bound()).port, [], turnarounds)
+        yield Line(service, (await service.bound()).port, [])
     finally:
         await service.stopService()
 
@@ -103,10 +101,11 @@ def test_a_call_is_taken_from_its_environment_to_its_end() -> None:
             await asterisk.closed()
             await settled()
             assert line.service.calls_live == 0
-            assert line.service.calls_total == 1
-            assert line.service.protocol_errors == 0
-            assert len(line.turnarounds) == 3
-            assert all(seconds >= 0 for seconds in line.turnarounds)
+            assert line.service.counts.calls_total == 1
+            assert line.service.counts.protocol_errors == 0
+            counts, seconds = turnarounds([line.service.counts])
+            assert sum(counts) == 3
+            assert seconds > 0
 
     run_in_reactor(scenario)
 
@@ -217,7 +216,7 @@ def test_a_reset_is_a_hang_up_and_no_error(events: list[Any]) -> None:
             assert await ended == "the connection is closed"
             await settled()
             assert line.service.calls_live == 0
-            assert line.service.protocol_errors == 0
+            assert line.service.counts.protocol_errors == 0
 
     run_in_reactor(scenario)
     assert events == []
@@ -242,8 +241,8 @@ def test_garbage_on_the_port_is_one_event_and_a_closed_connection(
             stranger.send(sent)
             await stranger.closed()
             await settled()
-            assert line.service.protocol_errors == 1
-            assert line.service.calls_total == 0
+            assert line.service.counts.protocol_errors == 1
+            assert line.service.counts.calls_total == 0
             asterisk = await FakeAsterisk.dial(line.port)
             assert await asterisk.command() == "ANSWER"
 
@@ -260,7 +259,7 @@ def test_garbage_in_mid_call_ends_that_call(events: list[Any]) -> None:
             await asterisk.answer_with("what?")
             await asterisk.closed()
             await settled()
-            assert line.service.protocol_errors == 1
+            assert line.service.counts.protocol_errors == 1
             assert line.service.calls_live == 0
 
     run_in_reactor(scenario)
@@ -275,7 +274,7 @@ def test_a_silent_peer_is_closed_after_a_while(sent: bytes, events: list[Any]) -
             asterisk.send(sent)
             await asterisk.closed()
             await settled()
-            assert line.service.protocol_errors == 1
+            assert line.service.counts.protocol_errors == 1
 
     run_in_reactor(scenario)
     assert [event["reason"] for event in events] == ["no whole environment within 0.05 s"]
@@ -288,7 +287,7 @@ def test_half_an_environment_is_one_event(events: list[Any]) -> None:
             asterisk.send(environment()[:-40])
             asterisk.close()
             await asterisk.closed()
-            while line.service.protocol_errors == 0:
+            while line.service.counts.protocol_errors == 0:
                 await settled()
 
     run_in_reactor(scenario)
@@ -303,7 +302,7 @@ def test_a_probe_that_connects_and_goes_is_no_event(events: list[Any]) -> None:
             await probe.closed()
             asterisk = await FakeAsterisk.dial(line.port)
             assert await asterisk.command() == "ANSWER"
-            assert line.service.protocol_errors == 0
+            assert line.service.counts.protocol_errors == 0
 
     run_in_reactor(scenario)
     assert named(events, "protocol_error") == []
@@ -319,7 +318,7 @@ def test_only_allowed_addresses_may_connect(events: list[Any]) -> None:
                 asterisk = await FakeAsterisk.connect(line.port, address)
                 asterisk.send(environment())
                 assert await asterisk.command() == "ANSWER"
-            assert line.service.strangers_refused == 3
+            assert line.service.counts.strangers_refused == 3
 
     run_in_reactor(scenario)
     (event,) = named(events, "connection_refused")
@@ -340,7 +339,7 @@ def test_an_error_in_the_flow_hangs_up_that_call_and_the_line_goes_on(events: li
                 await asterisk.closed()
             await settled()
             assert line.service.calls_live == 0
-            assert line.service.calls_failed == 2
+            assert line.service.counts.calls_failed == 2
 
     run_in_reactor(scenario)
     failed = named(events, "call_failed")
@@ -356,7 +355,7 @@ def test_over_the_limit_a_call_is_refused_in_words() -> None:
             second = await FakeAsterisk.dial(line.port)
             assert "/s/busy" in await second.answer_with("200 result=0 endpos=8000")
             await second.closed()
-            assert line.service.calls_refused == 1
+            assert line.service.counts.calls_refused == 1
             assert line.service.calls_live == 1
             first.reset()
             await first.closed()
@@ -364,6 +363,24 @@ def test_over_the_limit_a_call_is_refused_in_words() -> None:
                 await settled()
             third = await FakeAsterisk.dial(line.port)
             assert await third.command() == "ANSWER"
+
+    run_in_reactor(scenario)
+
+
+def test_calls_in_other_processes_of_the_same_port_take_places_too() -> None:
+    elsewhere = [1]
+
+    async def scenario() -> None:
+        async with voice_line(max_calls=2, calls_elsewhere=lambda: elsewhere[0]) as line:
+            first = await FakeAsterisk.dial(line.port)
+            await first.command()
+            second = await FakeAsterisk.dial(line.port)
+            assert "/s/busy" in await second.answer_with("200 result=0 endpos=8000")
+            await second.closed()
+            elsewhere[0] = 0
+            third = await FakeAsterisk.dial(line.port)
+            assert await third.command() == "ANSWER"
+            assert line.service.counts.calls_live == 2
 
     run_in_reactor(scenario)
 
@@ -377,7 +394,7 @@ def test_refusals_are_bounded_and_further_connections_are_closed_without_a_word(
             further = await FakeAsterisk.dial(line.port)
             await further.closed()
             assert further.unread == []
-            assert line.service.calls_refused == MAX_SPOKEN_REFUSALS + 1
+            assert line.service.counts.calls_refused == MAX_SPOKEN_REFUSALS + 1
 
     run_in_reactor(scenario)
 
@@ -473,7 +490,7 @@ def test_stopping_closes_calls_refusals_and_silent_peers_and_the_port() -> None:
             for connection in (call, refused, silent, half):
                 await connection.closed()
             assert line.service.health()[0] is False
-            assert line.service.protocol_errors == 0
+            assert line.service.counts.protocol_errors == 0
             with pytest.raises(ConnectError):
                 await FakeAsterisk.connect(line.port)
 

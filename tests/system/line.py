@@ -36,13 +36,22 @@ class Line:
     """A context manager around one `toneline serve`; everything it writes is below ``folder``.
 
     ``settings`` are laid over what a test needs (ports of its own, hours that never forbid).
-    ``sounds``: a folder that an earlier line has prepared, to start in seconds.
+    ``sounds``: a folder that an earlier line has prepared, to start in seconds. ``options`` are
+    further ones of the command. ``new_session``: it leads a process group, as in a terminal.
     """
 
     def __init__(
-        self, folder: Path, settings: Settings | None = None, *, sounds: Path | None = None
+        self,
+        folder: Path,
+        settings: Settings | None = None,
+        *,
+        sounds: Path | None = None,
+        options: Sequence[str] = (),
+        new_session: bool = False,
     ) -> None:
         self.folder = folder
+        self._options = options
+        self._new_session = new_session
         self.sounds = sounds or folder / "var" / "sounds"
         self.agi: Address = ("127.0.0.1", free_port())
         self._http = free_port()
@@ -60,7 +69,7 @@ class Line:
             self._process = subprocess.Popen(
                 [
                     *("setpriv", "--pdeathsig", "KILL"),
-                    *(*PROGRAM, "serve", "--config", str(self._file)),
+                    *(*PROGRAM, "serve", "--config", str(self._file), *self._options),
                 ],
                 cwd=ROOT,
                 env=_environment(),
@@ -68,6 +77,7 @@ class Line:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
+                start_new_session=self._new_session,
             )
         if not self._wait_until_ready(self._process):
             self.__exit__(None, None, None)
@@ -96,7 +106,7 @@ class Line:
 
     @property
     def pid(self) -> int:
-        """The process that takes the calls."""
+        """The line's own process; it takes the calls unless there are workers."""
         assert self._process is not None
         return self._process.pid
 
@@ -106,6 +116,10 @@ class Line:
         if word != "pid":
             raise LineFailed("the line has no store process")
         return int(pid)
+
+    def worker_pids(self) -> dict[int, int]:
+        """The processes that take the calls, by their numbers, as the log tells."""
+        return {event["worker"]: event["pid"] for event in self.events("worker_ready")}
 
     def end(self) -> None:
         """Ask it to end, as an operator does: running calls are let finish."""
@@ -151,6 +165,14 @@ class Line:
         except urllib.error.HTTPError as error:
             answer = json.load(error)
         return answer
+
+    def metrics(self) -> dict[str, float]:
+        """The values of /metrics, by name and labels as they are written there."""
+        url = f"http://127.0.0.1:{self._console}/metrics"
+        with urllib.request.urlopen(url, timeout=20) as answer:
+            lines = answer.read().decode().splitlines()
+        pairs = [line.rpartition(" ") for line in lines if not line.startswith("#")]
+        return {name: float(value) for name, _, value in pairs}
 
     def log(self) -> str:
         """Everything it logged so far."""

@@ -42,6 +42,8 @@ def test_every_error_of_a_file_is_named_at_once_with_line_and_column() -> None:
         ("code,title\n", "the header is not"),
         (HEADER, "there is no tone"),
         (HEADER + "1029,,古筝,示例,民歌,200,150,100,,\n", "title: must not be empty"),
+        (HEADER + GOOD.replace(",200,", f",{'9' * 5000},"), "price_fen: 9{20}: whole fen from 0"),
+        (HEADER + GOOD.replace("a.wav", "a\0.wav"), "audio: 'a.x00.wav': no file has such a name"),
         (HEADER + "1029,a\tb,古筝,示例,民歌,200,150,100,,\n", "cannot be shown"),
     ],
 )

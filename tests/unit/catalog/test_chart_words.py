@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from catalog.chart_words import Song, explain, ordinal
+from catalog.branches import PROVINCE
+from catalog.chart_words import SongLabel, explain, ordinal
 from catalog.charts import Chart, Entry
 from catalog.ranking import FORMULA_VERSION, rank, score
 from catalog.votes import Vote
@@ -12,7 +14,7 @@ from tests.fakes.votes import counted
 
 TODAY = date(2026, 11, 25)
 SONGS = {
-    code: Song(f"曲{code}", f"SP{place % 2}")
+    code: SongLabel(f"曲{code}", f"SP{place % 2}")
     for place, code in enumerate(("1007", "1010", "1029", "1032", "1041", "1055"))
 }
 SPS = {code: song.sp for code, song in SONGS.items()}
@@ -80,7 +82,7 @@ def test_a_burst_and_repeated_votes_are_told() -> None:
 def test_the_places_of_an_sp_are_told_to_who_waits_and_to_who_moved_up() -> None:
     codes = [str(code) for code in range(2000, 2006)]
     votes = [vote for place, code in enumerate(codes) for vote in cast(code, 9 - place)]
-    songs = {code: Song("曲", "small" if code == codes[-1] else "big") for code in codes}
+    songs = {code: SongLabel("曲", "small" if code == codes[-1] else "big") for code in codes}
     chart = a_chart(votes, {code: song.sp for code, song in songs.items()})
     waits = " ".join(explain(chart, codes[4], songs))
     assert "is sixth of 6" in waits
@@ -114,3 +116,10 @@ def test_a_chart_of_few_votes_says_that_the_provinces_serves() -> None:
 )  # fmt: skip
 def test_a_place_is_said_as_people_say_it(place: int, said: str) -> None:
     assert ordinal(place) == said
+
+
+def test_only_a_branchs_chart_of_few_votes_leaves_directories_to_the_provinces() -> None:
+    chart = a_chart(VOTES[:12])
+    assert "the province's instead" in explain(chart, "1007", SONGS)[-1]
+    provinces = explain(replace(chart, owner=PROVINCE), "1007", SONGS)
+    assert not any("instead" in sentence for sentence in provinces)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.codes import allocate, codes, free_codes, is_checked, next_codes, slips
+from catalog.codes import codes, codes_to_give, is_checked, next_codes, slips
 from catalog.values import parse_tone_code
 from tests.fakes.catalogue import CODES
 
@@ -32,7 +32,7 @@ def test_what_is_allocated_is_never_one_slip_from_another_code(
 ) -> None:
     known = {*taken, *quarantined}
     for _ in range(count):
-        code = allocate(known, ())
+        code = next(codes_to_give(known, ()))
         assert code not in known
         assert not known & set(slips(code))
         known.add(code)
@@ -42,7 +42,7 @@ def test_what_is_allocated_is_never_one_slip_from_another_code(
 def test_the_lowest_free_code_comes_next_and_worn_ones_last(
     taken: set[str], worn: set[str]
 ) -> None:
-    given_out = list(islice(free_codes(taken, (), worn), 900 - len(taken)))
+    given_out = list(islice(codes_to_give(taken, (), worn), 900 - len(taken)))
     fresh = [code for code in FOUR if code not in taken and code not in worn]
     assert given_out == fresh + [code for code in FOUR if code in worn - taken]
 
@@ -56,8 +56,8 @@ def test_an_operators_own_code_keeps_its_neighbours_free() -> None:
 
 
 def test_five_digits_follow_the_last_of_four() -> None:
-    assert allocate(set(FOUR[1:]), ()) == "1007"
-    assert allocate(set(FOUR), ()) == next(codes(5))
+    assert next(codes_to_give(set(FOUR[1:]), ())) == "1007"
+    assert next(codes_to_give(set(FOUR), ())) == next(codes(5))
     assert next(codes(5)) == "10008"
 
 

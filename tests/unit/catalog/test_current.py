@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
@@ -156,6 +157,15 @@ def test_a_store_that_fails_leaves_the_snapshot_in_force(database: LocalDatabase
     store.announce()
     assert current() is before
     store.announce()
+
+
+def test_who_stops_while_it_reads_says_nothing_of_a_fault(database: LocalDatabase) -> None:
+    store = SlowDatabase(database)
+    current = Followed(database, store)
+    store.announce()
+    with capture_logs() as said:
+        current.catalogue.stopService()
+    assert said == []
 
 
 def test_a_swap_takes_a_turn_of_the_reactor_for_each_part_of_the_catalogue_it_changes(

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from openpyxl import Workbook
+from openpyxl import Workbook, load_workbook
 
 from catalog.directory_file import read_file
 from catalog.directory_sheet import LONGEST_UNPACKED, read_csv, read_workbook
-from catalog.drafts import AUTO, Checked, Knowledge, check
-from catalog.written import LONGEST_FILE
+from catalog.drafts import Checked, Knowledge, check
+from catalog.written import AUTO, LONGEST_FILE
 from tests.fakes.catalogue import CODES, SHANGHAI, some_tones
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
@@ -136,6 +136,28 @@ def test_a_workbook_that_unpacks_to_too_much_is_not_opened() -> None:
     assert "too large" in from_workbook(file.getvalue()).errors[0]
     assert "longer than" in from_workbook(b"x" * (LONGEST_FILE + 1)).errors[0]
     assert "longer than" in from_csv(b"x" * (LONGEST_FILE + 1)).errors[0]
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "cell"),
+    [(3, 41, "AO3"), (3, 400, "OJ3"), (503, 1, "A503"), (90000, 2, "B90000")],
+)
+def test_what_stands_beyond_the_rows_and_columns_that_are_read_is_refused(
+    row: int, column: int, cell: str
+) -> None:
+    book = load_workbook(io.BytesIO(workbook(ROWS)))
+    book.active.cell(row, column).value = "1120"
+    file = io.BytesIO()
+    book.save(file)
+    said = f"y.xlsx:{row}:{column}: cell {cell}: a directory's sheet has 502 rows and 40 columns"
+    (error,) = from_workbook(file.getvalue()).errors
+    assert error.startswith(said)
+
+
+def test_a_new_line_in_a_cell_moves_the_lines_and_not_the_cells_behind_it() -> None:
+    text = 'branch,from,1,2\r\nyangzhou,2026-11-23,"1029\n",1032\r\nyangzhou,2026-11-30,1999,\r\n'
+    (error,) = from_csv(text).errors
+    assert error == "y.csv:4:3: cell C3: tone 1999 is not in the catalogue"
 
 
 def test_a_workbook_with_entities_is_not_opened() -> None:

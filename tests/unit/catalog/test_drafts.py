@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.directory_file import read_file
-from catalog.drafts import AUTO, Checked, Knowledge, check, instant, same_owner_twice
+from catalog.drafts import Checked, Knowledge, check, instant, same_owner_twice
+from catalog.written import AUTO
 from tests.fakes.catalogue import CODES, SHANGHAI, a_tone, some_tones
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
@@ -61,7 +62,10 @@ def test_a_wrong_song_is_named_with_line_and_column() -> None:
         ("branch: yangzhou", "branch: mars", "y.yaml:2:9: there is no branch 'mars'"),
         ("branch: yangzhou\n", "", "y.yaml:2:1: the file begins with"),
         ("branch: yangzhou\n", "branch: yangzhou\nprovince: jiangsu\n", "not both"),
-        ("branch:", "province:", "there is no province 'yangzhou'"),
+        ("branch:", "province:", "there is no province 'yangzhou'; write `branch: yangzhou`"),
+        ("branch: yangzhou", "branch: jiangsu",
+         "y.yaml:2:9: there is no branch 'jiangsu'; write `province: jiangsu`"),
+        ("1010, 1029", "1010,,1029", "y.yaml:6:24: something is missing here: between two commas"),
         ("1041", "1032", "y.yaml:6:37: tone 1032 stands here twice"),
         ("[1108]", "[1007]", "y.yaml:7:15: tone 1007 stands here twice"),
         ("1041", "2005", "tone 2005 was taken out of the catalogue"),
@@ -147,6 +151,29 @@ def test_a_licence_must_hold_when_an_edition_is_first_heard() -> None:
     late = text.replace("from: 2026-11-23", "from: 2026-12-01")
     said = "y.yaml:6:13: the licence of tone 2014 ended on 2026-11-30, before this edition is heard"
     assert checked(late).errors == (said,)
+
+
+def test_a_licence_must_last_until_the_next_regular_edition_of_the_file() -> None:
+    text = GOOD.replace("1007", "2014", 1)  # until 2026-11-30
+    later = f"  - from: 2026-12-07\n    songs: [{TEN}]\n"
+    said = (
+        "y.yaml:6:13: the licence of tone 2014 ends on 2026-11-30, before the next edition begins,"
+        " on 2026-12-07"
+    )
+    assert checked(text + later).errors == (said,)
+    assert checked(text + later.replace("12-07", "12-01")).errors == ()
+    assert checked(text + later.replace("2026-12-07", "2026-11-02")).errors == ()
+
+
+@pytest.mark.parametrize(("days", "told"), [(7, 0), (8, 1), (30, 1)])
+def test_a_song_that_is_heard_but_not_sold_is_a_warning(days: int, told: int) -> None:
+    file = checked(GOOD.replace("1007", "2014", 1), stop_selling_days=days)
+    assert file.errors == ()
+    assert len(file.warnings) == told
+    assert all(
+        warning.startswith("y.yaml:6:13: tone 2014 would be heard but not sold: its licence ends")
+        for warning in file.warnings
+    )
 
 
 def test_an_edition_that_was_published_is_not_held_against_todays_catalogue() -> None:

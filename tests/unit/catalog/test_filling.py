@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.drafts import AUTO, Draft
-from catalog.filling import Song, fill
+from catalog.drafts import Draft
+from catalog.filling import EMPTY, Song, fill
+from catalog.written import AUTO
 from tests.fakes.catalogue import CODES
 
 BEGINS = datetime(2026, 11, 22, 16, tzinfo=UTC)
@@ -47,7 +48,11 @@ def test_different_songs_whatever_is_left_open(
 ) -> None:
     distinct = [AUTO if one in slots[:at] else one for at, one in enumerate(slots)]
     songs = fill(draft(*distinct), ranking, lambda code: code not in unplayable)
-    assert len({song.code for song in songs}) == len(songs) >= 10 - len(unplayable)
+    there = [song for song in songs if song != EMPTY]
+    assert len({song.code for song in there}) == len(there) >= 10 - len(unplayable)
+    assert not songs or songs[-1] != EMPTY
+    for slot, code in enumerate(distinct):
+        assert code in (AUTO, songs[slot].code if slot < len(songs) else AUTO)
     pinned = [code for code in distinct if code != AUTO]
     assert [song.code for song in songs if song.source == "file"] == pinned
     assert not unplayable & {song.code for song in songs if song.source == "chart"}

@@ -30,6 +30,12 @@ def test_no_word_finds_all_and_a_wrong_one_nothing(database: LocalDatabase) -> N
     assert codes(database, "摇滚") == []
 
 
+def test_every_match_is_listed_however_many_there_are(database: LocalDatabase) -> None:
+    tones = [a_tone(str(code), f"茉莉{code}") for code in range(1000, 1700)]
+    database.run_now(put_tones, tones, NOW)
+    assert len(codes(database, "茉莉")) == len(codes(database, "ml")) == 700
+
+
 def test_the_likeliest_comes_first_and_a_style_last(database: LocalDatabase) -> None:
     tones = [
         a_tone("1007", "别的", style="月光"),

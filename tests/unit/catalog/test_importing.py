@@ -16,10 +16,13 @@ NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 LATELY = NOW - timedelta(days=30)
 
 
-def planned(*lines: str, present: tuple[Tone, ...] = (), as_draft: bool = False) -> list[Planned]:
+def planned(
+    *lines: str, present: tuple[Tone, ...] = (), as_draft: bool = False, replaces: bool = False
+) -> list[Planned]:
     rows = read_catalogue("\n".join([",".join(COLUMNS), *lines]), "c.csv")
     known = {tone.code: tone for tone in present}
-    return list(plan_import(rows, "c.csv", known, NOW, SHANGHAI, as_draft=as_draft))
+    made = plan_import(rows, "c.csv", known, NOW, SHANGHAI, as_draft=as_draft, replaces=replaces)
+    return list(made)
 
 
 def line(code: str, title: str = "茉莉花", audio: str = "a.wav", artist: str = "古筝") -> str:
@@ -97,6 +100,24 @@ def test_a_new_tone_needs_a_recording_and_a_known_one_does_not() -> None:
     assert refused(line("1029", "新歌", audio=""), present=(old,)) == [
         "c.csv:2:audio: a new tone needs a recording"
     ]
+
+
+@pytest.mark.parametrize("state", ["published", "suspended", "draft"])
+def test_a_live_code_gets_another_song_only_if_that_is_asked_for(state: str) -> None:
+    present = (a_tone(state=state),)
+    other = line("1029", "新歌", artist="新人")
+    assert refused(other, present=present) == [
+        "c.csv:2:code: 1029: it is 茉莉花 by 古筝; only --replace makes another of it"
+    ]
+    (one,) = planned(other, present=present, replaces=True)
+    assert one.replaced == present[0]
+    with pytest.raises(BadCatalogue, match="2:audio: a new tone needs a recording"):
+        planned(line("1029", "新歌", "", "新人"), present=present, replaces=True)
+
+
+def test_a_title_or_an_artist_may_be_corrected() -> None:
+    for corrected in (line("1029", "茉莉花（新）", ""), line("1029", audio="", artist="笛子")):
+        assert planned(corrected, present=(a_tone(),))[0].replaced is None
 
 
 def test_every_error_is_named_by_line() -> None:

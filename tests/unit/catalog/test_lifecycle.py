@@ -55,6 +55,6 @@ def test_an_import_undoes_no_suspension_and_hides_nothing(
 def test_only_a_published_tone_is_heard_found_or_listed(state: str) -> None:
     snapshot = a_snapshot([a_tone(state=state), a_tone("1032", "别的")])
     assert snapshot.tone("1029") is None
-    assert snapshot.find("1029") == ()
+    assert snapshot.find("1029", NOON) == ()
     assert not snapshot.is_code_prefix("102")
     assert snapshot.next_of_style(a_tone("1032", "别的"), NOON) is None

@@ -90,6 +90,8 @@ MISTAKES: dict[str, Callable[[], list[str]]] = {
     "栏目名写错": changed("reserve:", "reserved:"),
     "空文件": lambda: told(b""),
     "Word 文件改了名": lambda: told(b"PK\x03\x04\0\0\xff\xff"),
+    "存成了别的结尾（记事本的 .txt）": lambda: told(RIGHT.encode(), "yangzhou.yaml.txt"),
+    "引号里有不存在的字符": changed("1041", r'"\UFFFFFFFF"'),
     "一个分公司有两个文件": two_files,
     "表格里编码不存在": lambda: told(CSV.encode("gbk"), "yangzhou.csv"),
 }

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from catalog.editions import all_editions, withdraw
 from catalog.preparation import preparations
 from catalog.switching import OWNERS
 from store.database import LocalDatabase
@@ -57,3 +58,11 @@ def test_on_the_day_itself_it_is_still_listed(database: LocalDatabase) -> None:
     )
     assert prepared(database, local("2026-12-25", 23), 0) == {"christmas": ("wuxi",)}
     assert prepared(database, local("2026-12-26"), 0) == {}
+
+
+def test_a_holiday_edition_that_was_withdrawn_prepares_nothing(database: LocalDatabase) -> None:
+    now = local("2026-12-01")
+    publish(database, [an_edition("wuxi", "2026-12-25", "2026-12-26", songs=TEN)], now)
+    (edition,) = database.run_now(all_editions)
+    database.run_now(withdraw, "wuxi", edition.edition_id, "li", "", now)
+    assert prepared(database, local("2026-12-20"), 5) == {"christmas": ()}

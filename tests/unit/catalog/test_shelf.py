@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import catalog.shelf
-from catalog.shelf import Numbers, Shelf
+from catalog.shelf import Column, Numbers, Shelf, Value
 
 T = TypeVar("T")
 NUMBERS = st.integers(0, 60)
-VALUES = st.binary(max_size=3)
+PARTS = st.binary(max_size=3)
+VALUES = st.tuples(PARTS, PARTS)
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +32,7 @@ def made(steps: Generator[None, None, T]) -> T:
 
 @given(st.dictionaries(NUMBERS, VALUES), st.dictionaries(NUMBERS, st.none() | VALUES))
 def test_a_changed_shelf_has_what_a_changed_dictionary_has(
-    before: dict[int, bytes], changes: dict[int, bytes | None]
+    before: dict[int, Value], changes: dict[int, Value | None]
 ) -> None:
     shelf = Shelf.of(sorted(before.items()))
     after = {n: value for n, value in {**before, **changes}.items() if value is not None}
@@ -55,17 +56,20 @@ def test_changed_numbers_are_those_of_a_changed_set(
     assert list(numbers.from_on(0)) == sorted(before)
 
 
-@given(st.lists(VALUES), st.binary(min_size=1, max_size=2))
-def test_a_value_is_found_by_any_part_of_it_and_not_across_two(
-    values: list[bytes], part: bytes
+@given(st.lists(PARTS), st.binary(min_size=1, max_size=2))
+def test_a_part_is_found_by_any_octets_of_it_and_not_across_two(
+    parts: list[bytes], octets: bytes
 ) -> None:
-    shelf = Shelf.of(enumerate(values))
-    assert list(shelf.find(part)) == [value for value in values if part in value]
+    column = Column.of(parts)
+    assert [column.part(place) for place in range(len(parts))] == parts
+    having = [place for place, part in enumerate(parts) if octets in part]
+    assert list(column.find(octets)) == having
+    assert [place for place in range(len(parts)) if column.has(place, octets)] == having
 
 
 def test_what_did_not_change_is_shared() -> None:
-    shelf = Shelf.of((number, b"x") for number in range(30))
-    changed = made(shelf.changed({14: b"y", 100: None}))
+    shelf = Shelf.of((number, (b"x",)) for number in range(30))
+    changed = made(shelf.changed({14: (b"y",), 100: None}))
     before = set(map(id, shelf.slices))
     assert [id(slice_) in before for slice_ in changed.slices] == [
         *[True] * 4,
@@ -73,13 +77,13 @@ def test_what_did_not_change_is_shared() -> None:
         *[True] * 4,
         False,
     ]
-    assert changed.get(14) == b"y"
+    assert changed.get(14) == (b"y",)
 
 
 def test_a_shelf_that_is_filled_bit_by_bit_keeps_its_slices_short() -> None:
     shelf, numbers = Shelf(), Numbers()
     for number in range(100):
-        shelf = made(shelf.changed({number * 7 % 100: b""}))
+        shelf = made(shelf.changed({number * 7 % 100: (b"",)}))
         numbers = made(numbers.changed({number * 7 % 100}, set()))
     assert max(len(slice_.numbers) for slice_ in shelf.slices) <= 6
     assert max(map(len, numbers.slices)) <= 6

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import catalog.snapshot
 from catalog.directories import Edition
 from catalog.pinyin import spelling
 from catalog.snapshot import Contents, Snapshot
@@ -31,6 +33,16 @@ def test_a_tone_is_found_by_its_code_while_it_is_published() -> None:
     assert len(snapshot) == 1
 
 
+def test_a_tone_is_unpacked_once_however_many_are_looked_up_between(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(catalog.snapshot, "MOST_KEPT", 3)
+    snapshot = a_snapshot()
+    assert snapshot.tone("1029") is snapshot.tone("1029")
+    assert [tone and tone.code for tone in map(snapshot.tone, CODES)] == list(CODES)
+    assert snapshot.tone("9999") is None
+
+
 def test_digits_are_a_prefix_while_a_longer_code_begins_with_them() -> None:
     snapshot = a_snapshot([a_tone("102"), a_tone("1029")])
     assert snapshot.is_code_prefix("10")
@@ -46,10 +58,10 @@ def test_a_prefix_of_a_code_is_one(code: str, length: int) -> None:
 
 def test_the_nearest_codes_are_one_slip_away() -> None:
     snapshot = a_snapshot()
-    assert snapshot.nearest("1092")[0].code in {"1029", "1032", "1093"}
-    assert {tone.code for tone in snapshot.nearest("1209")} >= {"1029"}
-    assert snapshot.nearest("99999999") == ()
-    assert len(snapshot.nearest("1000", 2)) <= 2
+    assert snapshot.nearest("1092", NOW)[0].code in {"1029", "1032", "1093"}
+    assert {tone.code for tone in snapshot.nearest("1209", NOW)} >= {"1029"}
+    assert snapshot.nearest("99999999", NOW) == ()
+    assert len(snapshot.nearest("1000", NOW, 2)) <= 2
 
 
 def test_the_branchs_edition_is_heard() -> None:
@@ -99,14 +111,14 @@ def test_the_next_of_a_style_follows_by_code_and_goes_round() -> None:
 
 
 def test_titles_are_found_by_every_word() -> None:
-    assert [tone.code for tone in a_snapshot().find("茉莉")] == ["1029"]
-    assert a_snapshot().find("") == ()
+    assert [tone.code for tone in a_snapshot().find("茉莉", NOW)] == ["1029"]
+    assert a_snapshot().find("", NOW) == ()
 
 
 def searched(words: str, *tones: Tone) -> list[str]:
     spellings = {tone.code: spelling(tone.title, tone.artist) for tone in tones}
     snapshot = Snapshot(Contents(1, tones, (), spellings), BRANCHES, SHANGHAI)
-    return [tone.code for tone in snapshot.find(words)]
+    return [tone.code for tone in snapshot.find(words, NOW)]
 
 
 MOONS = (
@@ -135,6 +147,41 @@ MOONS = (
 )
 def test_the_likeliest_is_found_first(words: str, codes: list[str]) -> None:
     assert searched(words, *MOONS) == codes
+
+
+@pytest.mark.parametrize(
+    ("words", "codes"),
+    [
+        ("one", ["9508"]),
+        ("one lov", ["9508"]),
+        ("lov one", ["9508"]),
+        ("群星 茉莉", ["9600"]),
+        ("茉莉 群星", ["9600"]),
+        ("qx ml", ["9600"]),
+        ("ml qx", ["9600"]),
+        ("tones", []),
+        ("示例曲库", []),
+    ],
+)
+def test_what_many_have_hides_nothing_and_only_the_song_itself_is_searched(
+    words: str, codes: list[str]
+) -> None:
+    many = [replace(a_tone(str(code), f"曲{code}"), artist="群星") for code in range(1000, 2200)]
+    love = replace(a_tone("9508", "One Love"), sound="tones/9508-a3")
+    jasmine = replace(a_tone("9600", "茉莉花"), artist="群星")
+    assert searched(words, *many, love, jasmine) == codes
+
+
+def test_a_better_match_comes_first_however_many_others_have_lower_codes() -> None:
+    many = [replace(a_tone(str(code), f"曲{code}"), artist="Someone") for code in range(1000, 2200)]
+    assert searched("one", *many, a_tone("9508", "One Love"))[:2] == ["9508", "1000"]
+
+
+def test_what_may_no_longer_be_played_is_not_offered() -> None:
+    ended = a_tone("1029", licence_until=date(2026, 11, 22))
+    snapshot = a_snapshot([ended, a_tone("1032")])
+    assert [tone.code for tone in snapshot.find("茉莉花", NOW)] == ["1032"]
+    assert [tone.code for tone in snapshot.nearest("1020", NOW)] == ["1032"]
 
 
 def test_a_retired_tone_is_not_found() -> None:

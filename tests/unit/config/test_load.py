@@ -188,3 +188,65 @@ def test_a_pin_may_be_written_as_a_number_and_is_never_shown() -> None:
     )
     assert "4711" not in repr(settings)
     assert "123" not in errors_of({"TONELINE_LINE__REHEARSAL_PIN": "123"})[0]
+
+
+@pytest.mark.parametrize(
+    "listen", ["tcp:abc", "tcp:99999", "tcp:", "tcp:80:port=1", "tcp:80:backlog=x", "udp:80", ""]
+)
+def test_an_endpoint_that_nobody_can_listen_on_is_refused(listen: str) -> None:
+    (error,) = errors_of({"TONELINE_AGI__LISTEN": f'"{listen}"'})
+    assert "a Twisted endpoint such as tcp:4573:interface=127.0.0.1" in error
+
+
+@pytest.mark.parametrize(
+    "listen",
+    ["tcp:0", "tcp:80:interface=::1".replace("::", r"\:\:"), "tcp6:80:10.0.0.1", "unix:/x"],
+)
+def test_an_endpoint_may_have_an_address(listen: str) -> None:
+    assert load_settings(None, {"TONELINE_AGI__LISTEN": listen}).agi.listen == listen
+
+
+def test_the_simulator_listens_where_our_binds_can_reach_it() -> None:
+    (error,) = errors_of({"TONELINE_SIMULATOR__LISTEN": "unix:/tmp/x"})
+    assert "simulator.listen" in error
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[smsc]\nname = "a"\npassword = "s3cret"\n',
+        '[[smsc]]\nname = "a"\nhost = "h"\nsystem_id = "t"\npassword = ["s3cret"]\n',
+        'smsc = ["s3cret"]\n',
+        'database = "postgresql+psycopg://u:s3cret@h/db"\n',
+        '[ami]\nport = {secret = "s3cret"}\n',
+        '[ami]\nhost = [{secret = "s3cret"}]\n',
+        '[line]\nrehearsal_pin = "s3cret"\n',
+    ],
+)
+def test_no_sentence_shows_a_secret_wherever_it_was_put(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "t.toml"
+    file.write_text(text)
+    errors = errors_of({}, file)
+    assert errors
+    assert "s3cret" not in "".join(errors)
+
+
+def test_an_error_of_the_environment_names_its_variable(tmp_path: Path) -> None:
+    file = tmp_path / "t.toml"
+    file.write_text("[agi]\ndrain_s = -1\n")
+    environment = {
+        "TONELINE_AGI__MAX_CALLS": "0",
+        "TONELINE_AGI__ALLOW": '["here"]',
+        "TONELINE_AGI__MAX_CAL": "1",
+        "TONELINE_SMSC__0__HOST": "h",
+    }
+    wheres = [error.split(": ")[0] for error in errors_of(environment, file)]
+    assert sorted(set(wheres)) == sorted({*environment, str(file)} - {"TONELINE_SMSC__0__HOST"})
+
+
+def test_what_could_never_work_is_refused() -> None:
+    assert "agi.allow = []" in errors_of({"TONELINE_AGI__ALLOW": "[]"})[0]
+    smsc = {"NAME": "a", "HOST": "h", "SYSTEM_ID": "t", "PASSWORD": "p", "BIND": "receiver"}
+    environment = {f"TONELINE_SMSC__0__{key}": value for key, value in smsc.items()}
+    (error,) = errors_of(environment)
+    assert error.startswith("settings: smsc: nothing could be sent")

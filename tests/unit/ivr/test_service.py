@@ -104,7 +104,7 @@ class TestLongestCall:
         assert call.take() == ["HANGUP"]
         call.receive(b"200 result=1\n")
         assert call.transport.is_closed
-        assert line.service.calls_cut == 0
+        assert line.service.counts.calls_cut == 0
         line.assert_nothing_left()
 
     def test_a_flow_that_does_not_say_goodbye_is_hung_up(self) -> None:
@@ -115,7 +115,7 @@ class TestLongestCall:
         call.receive(b"200 result=0 endpos=240000\n")
         assert call.take() == ["HANGUP"]
         call.receive(b"200 result=1\n")
-        assert line.service.calls_failed == 0
+        assert line.service.counts.calls_failed == 0
         line.assert_nothing_left()
 
     def test_a_sound_that_does_not_end_is_cut(self) -> None:
@@ -124,7 +124,7 @@ class TestLongestCall:
         line.clock.advance(900)
         line.clock.advance(GOODBYE_S)
         assert call.transport.is_closed
-        assert line.service.calls_cut == 1
+        assert line.service.counts.calls_cut == 1
         line.assert_nothing_left()
 
     def test_a_flow_that_waits_for_something_else_is_cancelled(self) -> None:
@@ -158,7 +158,7 @@ class TestOtherLimits:
         assert "/s/busy" in call.take()[0]
         line.clock.advance(REFUSAL_S)
         assert call.transport.is_closed
-        assert line.service.calls_cut == 0
+        assert line.service.counts.calls_cut == 0
         line.assert_nothing_left()
 
     @pytest.mark.parametrize("so_far", [b"", b"agi_network: yes\n"])
@@ -218,7 +218,7 @@ class TestStrangers:
         with capture_logs() as events:
             line.endpoint.connect("192.0.2.1")
         assert len(events) == 1
-        assert line.service.strangers_refused == 7
+        assert line.service.counts.strangers_refused == 7
 
     def test_their_number_is_bounded(self) -> None:
         line = Line(listen_for_ever)

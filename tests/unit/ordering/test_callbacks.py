@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +15,6 @@ from ordering.callbacks import (
     Callback,
     CallbackRefused,
     CallbackRequest,
-    OfferHours,
     Outcome,
 )
 from store.database import LocalDatabase
@@ -26,8 +25,6 @@ from tests.fakes.messages import LOCAL_NOON, MSISDN, NOON
 
 LEASE_S = 90.0
 MORE = timedelta(seconds=1)
-ALWAYS = OfferHours((time.min, time.max), "Asia/Shanghai")
-BY_DAY = OfferHours((time(8), time(21)), "Asia/Shanghai")
 
 
 def a_wish(number: int = 1, msisdn: str = MSISDN, tone_code: str = "1029") -> CallbackRequest:
@@ -138,38 +135,9 @@ def test_no_number_is_ever_called_twice_in_ten_minutes(pauses_s: list[int]) -> N
     assert called_at
 
 
-# ---------------------------------------------------------------- calls nobody asked for
-
-
-@pytest.mark.parametrize(
-    ("hour", "reason"), [(7, "outside_hours"), (12, None), (22, "outside_hours")]
-)
-def test_who_did_not_ask_is_not_called_at_night(
-    database: LocalDatabase, hour: int, reason: str | None
-) -> None:
-    at = LOCAL_NOON.replace(hour=hour)
-    answer = database.run_now(callbacks.offer, a_wish(), BY_DAY, at)
-    assert getattr(answer, "reason", None) == reason
-    assert len(states(database)) == (reason is None)
-
-
-def test_who_asks_himself_is_called_at_night(database: LocalDatabase) -> None:
-    assert isinstance(ask(database, a_wish(), LOCAL_NOON.replace(hour=3)), Asked)
-
-
-def test_who_said_r_is_called_only_when_he_asks(database: LocalDatabase) -> None:
+def test_who_asks_himself_is_called_at_night_and_after_he_said_r(database: LocalDatabase) -> None:
     database.run_now(contact.stop_offers, MSISDN, NOON)
-    refused = database.run_now(callbacks.offer, a_wish(), ALWAYS, NOON)
-    assert refused == CallbackRefused("opted_out")
-    assert traced(database, "refused") == [{"tone_code": "1029", "reason": "opted_out"}]
-    assert isinstance(ask(database, a_wish(2)), Asked)
-
-
-def test_an_offer_obeys_the_ten_minutes_too(database: LocalDatabase) -> None:
-    ask(database, a_wish())
-    answer = database.run_now(callbacks.offer, a_wish(2), ALWAYS, NOON)
-    assert isinstance(answer, CallbackRefused)
-    assert answer.reason == "called_lately"
+    assert isinstance(ask(database, a_wish(), LOCAL_NOON.replace(hour=3)), Asked)
 
 
 # ---------------------------------------------------------------- calling

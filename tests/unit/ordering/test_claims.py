@@ -87,6 +87,21 @@ def test_a_full_claim_says_that_there_may_be_more(database: LocalDatabase) -> No
     assert not database.run_now(claims.claim, "host/2", 2, POLICY, NOON).more
 
 
+def test_a_claim_tells_offers_that_are_left_from_what_is_owed(database: LocalDatabase) -> None:
+    put(database, a_message("a1"), a_message("o1", message_class="order"))
+    put(database, *(an_offer(f"p{n}", msisdn=f"861390525000{n}") for n in range(2)))
+    told = []
+    for host in ("host/1", "host/2", "host/3", "host/4"):
+        found = database.run_now(claims.claim, host, 1, POLICY, NOON)
+        told.append((found.claims[0].message.mt_id, found.more, found.behind))
+    assert told == [
+        ("a1", True, True),
+        ("o1", True, False),
+        ("p0", True, False),
+        ("p1", True, False),
+    ]
+
+
 def test_a_claimed_message_comes_as_it_was_put(database: LocalDatabase) -> None:
     message = a_message(tone_code="1029", order_id="o", call_id="c", mo_id="m")
     put(database, message)

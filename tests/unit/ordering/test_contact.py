@@ -98,6 +98,12 @@ def on_the_line_again(database: LocalDatabase) -> None:
     database.run_now(records.call_started, started)
 
 
+def still_hears_the_goodbye(database: LocalDatabase) -> None:
+    began = NOON - timedelta(minutes=POLICY.max_call_min, seconds=65)
+    started = records.CallStarted("c2", MSISDN, "12530019", None, began)
+    database.run_now(records.call_started, started)
+
+
 def has_ordered_in_or_after_the_call(database: LocalDatabase) -> None:
     database.run_now(records.call_ended, a_call(), None)
     order(database, "1041", NOON - timedelta(minutes=2))
@@ -125,6 +131,7 @@ def had_the_same_a_week_ago(database: LocalDatabase) -> None:
     [
         (opted_out, "opted_out"),
         (on_the_line_again, "on_the_line"),
+        (still_hears_the_goodbye, "on_the_line"),
         (has_ordered_in_or_after_the_call, "ordered"),
         (has_that_tone, "ordered"),
         (had_one_today, "one_a_day"),
@@ -144,7 +151,7 @@ def test_an_offer_is_not_sent_to_who(
 
 
 def a_call_lost_long_ago(database: LocalDatabase) -> None:
-    started = records.CallStarted("c2", MSISDN, "12530019", None, NOON - timedelta(minutes=16))
+    started = records.CallStarted("c2", MSISDN, "12530019", None, NOON - timedelta(minutes=18))
     database.run_now(records.call_started, started)
 
 

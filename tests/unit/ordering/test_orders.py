@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, text
 
 from catalog.tones import Prices
 from ordering import orders
@@ -142,6 +142,37 @@ def test_a_day_has_a_limit_of_money_and_what_was_undone_does_not_count(
     assert place(database, a_request("c", "1010", pays_fen=500)) == Placed("c", "confirmed")
 
 
+def test_a_days_limits_count_what_was_confirmed_that_day_whenever_it_was_asked(
+    database: LocalDatabase,
+) -> None:
+    midnight = NOON + timedelta(hours=12)
+
+    def confirmed(order_id: str, code: str, at: datetime) -> Placed | OrderRefused:
+        return place(database, replace(a_request(order_id, code), confirmed_at=at))
+
+    for number, code in enumerate(("1007", "1010", "1029")):
+        at = midnight + number * MINUTE
+        assert confirmed(code, code, at) == Placed(code, "confirmed")
+    assert confirmed("d", "1032", midnight + 4 * MINUTE) == OrderRefused("orders_per_day")
+    # One that the store hears of late counts for the day of its consent, too.
+    assert confirmed("e", "1032", midnight - MINUTE) == Placed("e", "confirmed")
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_two_hosts_keep_a_days_limits_together(database: LocalDatabase) -> None:
+    one_a_day = replace(LIMITS, orders_per_day=1)
+    waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    with ThreadPoolExecutor(1) as other_host, database.engine.connect() as here:
+        with here.begin():
+            first = orders.place(here, a_request("a", "1007"), None, one_a_day, NOON)
+            second = other_host.submit(place, database, a_request("b", "1010"), one_a_day)
+            with database.engine.connect() as watching:
+                while not second.done() and not watching.scalar(waiting):
+                    watching.rollback()
+        assert first == Placed("a", "confirmed")
+        assert second.result() == OrderRefused("orders_per_day")
+
+
 def test_a_refused_order_stands_in_the_trace(database: LocalDatabase) -> None:
     place(database, a_request())
     place(database, a_request("b"))
@@ -197,6 +228,20 @@ def test_the_last_order_is_undone_within_its_time_and_never_charged(
     assert undone is not None
     assert (undone.order_id, undone.state, undone.undone_at) == ("b", "undone", late)
     assert "b" not in fulfil(database, late)
+
+
+def test_what_was_confirmed_last_is_undone_first_whenever_it_was_asked(
+    database: LocalDatabase,
+) -> None:
+    asked_first = replace(a_request("a", "1007"), confirmed_at=NOON + 3 * MINUTE)
+    place(database, replace(a_request("b", "1010"), confirmed_at=NOON + 2 * MINUTE))
+    place(database, asked_first)
+    sent_at = NOON + 4 * MINUTE
+    undone = [
+        database.run_now(orders.undo_last, NUMBER, sent_at, 30, sent_at, code)
+        for code in ("1041", None, "1010")
+    ]
+    assert [order and order.order_id for order in undone] == [None, "a", "b"]
 
 
 def test_the_time_of_the_message_decides_whether_an_undo_is_in_time(

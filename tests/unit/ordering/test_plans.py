@@ -77,6 +77,11 @@ def test_it_reads_no_whole_table(connection: Connection, name: str) -> None:
     assert [step for step in steps if step.startswith("SCAN") and step not in SMALL] == []
 
 
+def test_a_numbers_orders_of_a_day_are_found_by_the_number(connection: Connection) -> None:
+    (step,) = plan(connection, "ordering.orders._TODAY")
+    assert "msisdn=?" in step
+
+
 @pytest.mark.parametrize("name", ["ordering.claims._CANDIDATES", "ordering.orders._DUE"])
 def test_what_is_due_is_found_in_its_order(connection: Connection, name: str) -> None:
     found = "; ".join(plan(connection, name))

@@ -9,17 +9,25 @@ from twisted.internet.task import Clock
 from catalog.tones import Prices
 from ordering import orders
 from ordering.prices import pays
-from ordering.provisioning import LocalOperator, NoQuote, Quote, local_function_quote, local_quote
+from ordering.provisioning import (
+    LocalOperator,
+    LocalTerms,
+    NoQuote,
+    Quote,
+    local_function_quote,
+    local_quote,
+)
 from ordering.subscribers import set_subscriber
 from store.database import LocalDatabase
 from tests.fakes.catalogue import SHANGHAI, a_tone
 from tests.unit.ordering.test_orders import LIMITS, NOON, NUMBER, a_request
 
-TODAY = date(2026, 11, 23)
+TERMS = LocalTerms("Asia/Shanghai", stop_selling_days=7)
+MIDNIGHT = datetime(2026, 11, 22, 16, tzinfo=UTC)  # in Shanghai, where the 23rd begins
 
 
 def quote(database: LocalDatabase, until: date | None = None) -> Quote:
-    return database.run_now(local_quote, NUMBER, a_tone(licence_until=until), TODAY, 7)
+    return database.run_now(local_quote, NUMBER, a_tone(licence_until=until), TERMS, MIDNIGHT)
 
 
 def test_an_unknown_number_pays_the_visitors_price(database: LocalDatabase) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, select
 
-from ordering import contact, orders, receipts, records
+from ordering import consent, contact, orders, receipts, records
 from ordering.outbox import Message
 from ordering.outcomes import Part
 from ordering.records import CallEnded, CallStarted, Preview
@@ -140,3 +140,20 @@ def test_a_call_of_nobody_is_recorded_and_owed_nothing(database: LocalDatabase) 
     database.run_now(records.call_ended, nobody, None)
     assert len(database.run_now(rows, call)) == 1
     assert database.run_now(rows, outbox) == []
+
+
+def test_what_came_of_one_instant_is_traced_causes_first(database: LocalDatabase) -> None:
+    request = replace(a_request(), channel="sms")
+    database.run_now(orders.place, request, a_notice(), LIMITS, NOON)
+    asked = consent.Question(
+        "q", NUMBER, "1029", "茉莉花", "visitor", 200, 150, 100, 200, "?", NOON, NOON
+    )
+    database.run_now(consent.ask, asked)
+    database.run_now(orders.record, NOON, NUMBER, "quote", {"tone_code": "1029"})
+    assert kinds(database) == ["quote", "question", "consent", "order", "mt"]
+
+
+def test_what_a_call_noted_stays_in_its_order(database: LocalDatabase) -> None:
+    noted = [[0, "quote", {}], [0, "key", {"digit": "1"}], [0, "played", {"sound": "s"}]]
+    database.run_now(records.call_ended, replace(ENDED, events=json.dumps(noted)), None)
+    assert kinds(database)[1:-1] == ["quote", "key", "played"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -135,6 +136,16 @@ def test_the_question_shows_three_prices_what_he_pays_and_the_words_to_answer_wi
         assert part in text
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_text_speaks_of_undoing_where_nothing_is_undone(language: str) -> None:
+    texts = Texts.load((MESSAGES / language / "sms.toml").read_text(encoding="utf-8"), SIGNATURE)
+    for name in ("order_notice", "function_opened", "nothing_to_undo", "nothing_open", "help"):
+        now, never = (texts.fill(name, **TONE, undo_min=it, line="12530019") for it in ("30", "0"))
+        assert re.search("撤回|[Uu]ndo", now)
+        assert re.search("撤回免费|撤回回?0|Undo[:(]|undo:", never) is None
+        assert name == "help" or "TD" in never
+
+
 def test_a_word_is_not_signed() -> None:
     assert shipped().word("forever") == "长期有效"
 
@@ -212,6 +223,23 @@ def test_a_text_is_never_longer_than_its_limit(title: str) -> None:
     text = shipped().fill("order_notice", **{**TONE, "title": title}, undo_min="30")
     assert ucs2_units(text) <= ONE_SMS
     assert "TD1029" in text
+
+
+@given(
+    st.sampled_from(sorted(name for name, rule in RULES.items() if rule.may)),
+    st.text(max_size=300),
+    st.text(max_size=300),
+)
+def test_no_value_makes_a_text_longer_than_its_limit(name: str, code: str, other: str) -> None:
+    values = {**dict.fromkeys(RULES[name].may, other), "code": code}
+    assert ucs2_units(shipped().fill(name, **values)) <= RULES[name].limit
+
+
+def test_what_makes_a_text_too_long_is_cut() -> None:
+    filled = shipped().fill("unknown_code", code="9" * 4000, line="12530019")
+    assert ucs2_units(filled) <= ONE_SMS
+    assert filled.startswith(f"{SIGNATURE}没有编码999")
+    assert filled.endswith("…的歌曲。查编码请回CX加歌名,或拨12530019")
 
 
 @given(st.text())

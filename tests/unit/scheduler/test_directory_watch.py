@@ -14,8 +14,9 @@ from twisted.internet.task import Clock
 
 from catalog.editions import all_editions
 from catalog.tones import put_tones
+from catalog.written import Written
 from scheduler.directory_watch import POLL_S, QUIET_S, DirectoryWatch
-from store.database import LocalDatabase
+from store.database import LocalDatabase, StoreError
 from store.schema import outbox
 from tests.fakes.catalogue import CODES, a_tone, some_tones
 from tests.fakes.line import chinese_texts
@@ -169,6 +170,60 @@ def test_one_bad_file_does_not_keep_the_others(watched: Watched) -> None:
     assert watched.songs() == [CODES[:10]]
 
 
+def refusals(logs: Any) -> list[str]:
+    return [event["branch"] for event in logs if event["event"] == "directory_refused"]
+
+
+@pytest.mark.parametrize("word", [r"\UFFFFFFFF", r"\uD800", r"\0"])
+def test_a_sign_that_is_no_character_keeps_no_other_branch(watched: Watched, word: str) -> None:
+    bad = f'branch: changzhou\neditions:\n- from: 2026-01-05\n  songs: ["{word}"]\n'
+    (watched.folder / "changzhou.yaml").write_text(bad)
+    watched.write(FIRST)
+    watched.watch.startService()
+    with capture_logs() as logs:
+        watched.clock.advance(QUIET_S)
+        watched.later()
+    assert watched.songs() == [CODES[:10]]
+    assert refusals(logs) == ["changzhou"]
+
+
+def test_what_the_store_cannot_do_with_one_file_keeps_no_other(watched: Watched) -> None:
+    watched.write(FIRST)
+    changzhou = f"branch: changzhou\neditions:\n- from: 2026-01-05\n  songs: [{FIRST}]\n"
+    (watched.folder / "changzhou.yaml").write_text(changzhou)
+    watched.watch._database = Choosy(watched.database, "changzhou.yaml")  # type: ignore[assignment]
+    watched.watch.startService()
+    with capture_logs() as logs:
+        watched.clock.advance(QUIET_S)
+        watched.later()
+    assert watched.songs() == [CODES[:10]]
+    assert refusals(logs) == ["changzhou"]
+    assert watched.watch.health() == (True, "2 files, 1 refused")
+
+
+def test_what_cannot_be_read_is_refused_once(watched: Watched) -> None:
+    (watched.folder / "wuxi.yaml").mkdir()
+    watched.write(FIRST)
+    watched.watch.startService()
+    with capture_logs() as logs:
+        watched.clock.advance(QUIET_S)
+        watched.write(SECOND)
+        watched.later()
+    assert watched.songs() == [CODES[:10], CODES[1:11]]
+    assert refusals(logs) == ["wuxi"]
+    assert watched.watch.refused == 1
+
+
+def test_a_file_that_may_not_be_read_any_more_is_told_to_its_contact(watched: Watched) -> None:
+    watched.write(FIRST)
+    watched.watch.startService()
+    watched.clock.advance(QUIET_S)
+    (watched.folder / "yangzhou.yaml").unlink()
+    (watched.folder / "yangzhou.yaml").mkdir()
+    watched.later()
+    assert [message.msisdn for message in watched.messages()] == ["8613905250000"]
+
+
 def test_two_files_of_one_branch_publish_nothing_until_one_is_gone(watched: Watched) -> None:
     watched.write(FIRST)
     watched.write(SECOND, "new.yaml")
@@ -204,6 +259,68 @@ class Lost:
         return self._database.on_change(topic, callback)
 
 
+def test_the_same_mistake_made_again_is_told_again(watched: Watched) -> None:
+    wrong = FIRST.replace("1041", "1999")
+    watched.write(FIRST)
+    watched.watch.startService()
+    watched.clock.advance(QUIET_S)
+    with capture_logs() as logs:
+        for songs in (wrong, SECOND, wrong):
+            watched.write(songs)
+            watched.later()
+            watched.later()
+    assert refusals(logs) == ["yangzhou", "yangzhou"]
+    assert len(watched.messages()) == 2
+
+
+def test_a_file_that_went_back_to_what_was_replaced_is_told_to_its_contact(
+    watched: Watched,
+) -> None:
+    watched.write(FIRST)
+    watched.watch.startService()
+    watched.clock.advance(QUIET_S)
+    with capture_logs() as logs:
+        for songs in (SECOND, FIRST):
+            watched.write(songs)
+            for _ in range(3):
+                watched.later()
+    assert watched.songs() == [CODES[:10], CODES[1:11]]
+    (alarm,) = [event for event in logs if event["event"] == "directory_refused"]
+    assert "rollback yangzhou" in alarm["errors"][0]
+    assert [message.msisdn for message in watched.messages()] == ["8613905250000"]
+    assert watched.watch.health() == (True, "1 files, 1 refused")
+
+
+def test_what_was_to_come_and_stands_in_the_file_no_more_is_told(watched: Watched) -> None:
+    watched.write(FIRST)
+    file = watched.folder / "yangzhou.yaml"
+    week = file.read_text()
+    file.write_text(week + f"  - from: 2027-01-04\n    songs: [{SECOND}]\n")
+    watched.watch.startService()
+    watched.clock.advance(QUIET_S)
+    with capture_logs() as logs:
+        file.write_text(week)
+        watched.later()
+    (told,) = [event for event in logs if event["event"] == "directory_withdrawn"]
+    assert (told["branch"], told["kind"]) == ("yangzhou", "regular")
+
+
+class Choosy:
+    """A store that chokes on one file."""
+
+    def __init__(self, database: LocalDatabase, file: str) -> None:
+        self._database = database
+        self._file = file
+
+    def run(self, function: Any, *values: Any) -> Deferred[Any]:
+        if any(isinstance(value, Written) and self._file in value.file for value in values):
+            return fail(StoreError("OverflowError: too large"))
+        return self._database.run(function, *values)
+
+    def on_change(self, topic: str, callback: Callable[[], None]) -> Callable[[], None]:
+        return self._database.on_change(topic, callback)
+
+
 def test_a_lost_store_is_asked_again(watched: Watched) -> None:
     lost = Lost(watched.database)
     watched.watch._database = lost  # type: ignore[assignment]
@@ -217,11 +334,30 @@ def test_a_lost_store_is_asked_again(watched: Watched) -> None:
     assert watched.songs() == [CODES[:10]]
 
 
-def test_a_folder_that_is_not_there_is_waited_for(watched: Watched) -> None:
+def test_a_folder_that_is_not_there_is_told_and_waited_for(watched: Watched) -> None:
     watched.folder.rmdir()
-    watched.watch.startService()
-    watched.later()
+    with capture_logs() as logs:
+        watched.watch.startService()
+        watched.later()
+        watched.later()
+    assert [event["event"] for event in logs] == ["directories_missing"]
+    well, detail = watched.watch.health()
+    assert (well, "No such file or directory" in detail) == (False, True)
     watched.folder.mkdir()
     watched.write(FIRST)
     watched.later()
     assert watched.songs() == [CODES[:10]]
+    assert watched.watch.health() == (True, "1 files, 0 refused")
+
+
+def test_a_file_that_was_saved_with_another_ending_is_told(watched: Watched) -> None:
+    watched.write(FIRST)
+    watched.watch.startService()
+    watched.clock.advance(QUIET_S)
+    with capture_logs() as logs:
+        watched.write(SECOND, "yangzhou.yaml.txt")
+        for _ in range(3):
+            watched.later()
+    assert refusals(logs) == ["yangzhou"]
+    assert watched.songs() == [CODES[:10]]
+    assert [message.msisdn for message in watched.messages()] == ["8613905250000"]

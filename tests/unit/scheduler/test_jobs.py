@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Coroutine
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 from twisted.internet.defer import Deferred
 
@@ -45,8 +48,7 @@ class RecordingOperator:
 def fulfil(
     database: LocalDatabase, operator: RecordingOperator, at: datetime, undo_min: int = 30
 ) -> object:
-    results: list[object] = []
-    done = Deferred.fromCoroutine(
+    return result(
         fulfil_due(
             database,
             operator,  # type: ignore[arg-type]  # quote is not used here
@@ -56,7 +58,11 @@ def fulfil(
             lambda order, _failure: operator.failed.append(order.order_id),
         )
     )
-    done.addBoth(results.append)
+
+
+def result(coroutine: Coroutine[Any, Any, object]) -> object:
+    results: list[object] = []
+    Deferred.fromCoroutine(coroutine).addBoth(results.append)
     return results[0]
 
 
@@ -75,6 +81,23 @@ def test_without_an_undo_time_an_order_is_charged_at_once(database: LocalDatabas
     database.run_now(orders.place, a_request(), None, LIMITS, NOON)
     assert fulfil(database, operator, NOON, undo_min=0) == 2
     assert database.run_now(orders.state_of, "a") == "captured"
+
+
+def test_what_was_begun_is_recorded_at_the_end_and_nothing_else_is_begun(
+    database: LocalDatabase,
+) -> None:
+    operator: Any = RecordingOperator()
+    for order_id, number in (("a", NUMBER), ("b", "8613905250009")):
+        request = replace(a_request(order_id), msisdn=number)
+        database.run_now(orders.place, request, None, LIMITS, NOON)
+    goes_on = iter([True, False])
+    none_fails: Any = None
+    taken = fulfil_due(
+        database, operator, "host", 0, lambda: NOON, none_fails, lambda: next(goes_on)
+    )
+    assert result(taken) == 2
+    assert database.run_now(orders.state_of, "a") == "provisioned"  # and not captured yet
+    assert operator.done == [("provision", "a"), ("provision", "b")]
 
 
 def test_what_was_undone_is_never_charged(database: LocalDatabase) -> None:

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from catalog.tones import retire_tone
-from ordering import subscribers
+from catalog.tones import Prices, retire_tone
+from ordering import orders, subscribers
 from ordering.provisioning import Quote
-from store.schema import consent, question
+from store.schema import consent, order, question
 from tests.fakes.catalogue import a_tone
 from tests.fakes.messages import MSISDN
 from tests.fakes.shortcode import RULES, ShortCode, SilentOperator
+from tests.unit.ordering.test_orders import a_request
 
 
 def test_a_code_is_answered_with_the_question(line: ShortCode) -> None:
@@ -77,6 +78,34 @@ def test_a_quote_that_refuses_without_a_reason_is_refused(line: ShortCode) -> No
     assert line.text("1029") == "您的号码暂不能订购,未收费。详询10086"
 
 
+class Elsewhere(SilentOperator):
+    """An operator with systems of his own, and prices."""
+
+    async def quote(self, msisdn: str, tone: Any) -> Any:
+        return Quote(True, None, "member", tone.prices, 150)
+
+    async def quote_function(self, msisdn: str) -> Any:
+        return Quote(True, None, "visitor", Prices(800, 800, 800), 800)
+
+
+def test_an_operator_with_systems_of_his_own_is_asked(line: ShortCode) -> None:
+    line.with_operator(Elsewhere())
+    assert "您付1.5元" in line.text("1029")
+    assert "月功能费8元" in line.text("KT")
+    assert line.text("Y1029").startswith("已订购《茉莉花》1.5元")
+
+
+def test_nobody_is_asked_for_what_our_own_database_tells(line: ShortCode) -> None:
+    class Unasked(SilentOperator):
+        local = line.service.operator.local
+
+    line.with_operator(Unasked())
+    line.database.run_now(subscribers.set_subscriber, MSISDN, line.now, "member", "off")
+    assert "月功能费5元" in line.text("KT")
+    line.text("Y")
+    assert "您付1.5元" in line.text("1029")
+
+
 def test_what_he_has_or_is_getting_is_not_asked_again(line: ShortCode) -> None:
     line.order("1029")
     assert line.text("1029") == "《茉莉花》正在为您办理,无需再次确认,只收费一次"
@@ -101,6 +130,16 @@ def test_a_confirmation_orders_once_with_its_proof_and_its_notice(
     notice = line.answers()[-1]
     assert (notice.message_class, notice.order_id) == ("order", proof.order_id)
     assert notice.expires_at - line.now == timedelta(hours=48)
+
+
+def test_a_notice_promises_no_undo_where_there_is_none(line: ShortCode) -> None:
+    line.with_(rules=replace(RULES, limits=replace(RULES.limits, undo_min=0)))
+    line.text("1029")
+    assert line.text("Y") == "已订购《茉莉花》2元。退订回TD1029"
+    assert line.answers()[-1].purpose == "order_notice"
+    line.wait(1)
+    assert line.text("0") == "订购后不能撤回。查我的彩铃回CX,退订回TD"
+    assert line.text("撤回1029") == "《茉莉花》订购后不能撤回。退订回TD1029"
 
 
 def test_the_second_confirmation_hears_that_it_is_being_ordered(line: ShortCode) -> None:
@@ -157,6 +196,93 @@ def test_a_tone_retired_meanwhile_is_not_ordered(line: ShortCode) -> None:
     line.database.run_now(retire_tone, "1029", line.now)
     assert line.text("Y") == "《茉莉花》版权到期,已停售,未收费。请选其他歌曲"
     assert line.orders() == {}
+
+
+Y_OF_A_QUESTION = pytest.mark.parametrize("yes", ["Y", "Y1029", "1"])
+
+
+@Y_OF_A_QUESTION
+@pytest.mark.parametrize(
+    ("function", "state", "answer"),
+    [
+        ("on", "suspended", "您的号码已停机,暂不能订购,未收费。详询10086"),
+        ("off", "active", "您未开通彩铃功能,未订购,未收费。开通请回KT"),
+    ],
+)
+def test_who_may_not_order_any_more_is_told_why_and_his_question_stays(
+    line: ShortCode,
+    function: subscribers.Function,
+    state: subscribers.State,
+    answer: str,
+    yes: str,
+) -> None:
+    line.text("1029")
+    line.database.run_now(subscribers.set_subscriber, MSISDN, line.now, "visitor", function, state)
+    assert line.text(yes) == answer
+    assert line.orders() == {}
+    assert line.kinds() == ["quote", "refused"]
+    line.database.run_now(subscribers.set_subscriber, MSISDN, line.now, "visitor", "on", "active")
+    assert line.text(yes).startswith("已订购《茉莉花》2元")
+
+
+@Y_OF_A_QUESTION
+def test_a_tone_that_is_no_longer_sold_is_not_ordered(line: ShortCode, yes: str) -> None:
+    line.tones = (a_tone(licence_until=(line.now + timedelta(days=7)).date()),)
+    line.now = line.now.replace(hour=15, minute=50)  # ten minutes to midnight in Shanghai
+    assert "回Y1029" in line.text("1029")
+    line.wait(20)
+    assert line.text(yes) == "《茉莉花》版权到期,已停售,未收费。请选其他歌曲"
+    assert line.orders() == {}
+
+
+@Y_OF_A_QUESTION
+def test_no_quote_no_order(line: ShortCode, yes: str) -> None:
+    operator = line.service.operator
+    line.text("1029")
+    line.with_operator(SilentOperator())
+    assert line.text(yes) == "《茉莉花》暂时查不到您的资费,未订购,未收费。请稍后再试"
+    assert line.orders() == {}
+    line.with_operator(operator)
+    assert line.text(yes).startswith("已订购《茉莉花》2元")
+
+
+@Y_OF_A_QUESTION
+@pytest.mark.parametrize("today_fen", [100, 900])
+def test_what_the_question_said_is_what_he_pays(line: ShortCode, yes: str, today_fen: int) -> None:
+    line.text("1029")
+    line.tones = (a_tone(prices=Prices(today_fen, today_fen, today_fen)),)
+    assert line.text(yes).startswith("已订购《茉莉花》2元")
+    assert line.rows(select(order.c.pays_fen)) == [(200,)]
+
+
+def test_a_function_that_was_opened_meanwhile_is_not_opened_again(line: ShortCode) -> None:
+    close_function(line)
+    line.text("KT")
+    line.database.run_now(subscribers.set_subscriber, MSISDN, line.now, "visitor", "on", "active")
+    assert line.text("Y").startswith("您已开通彩铃功能")
+    assert line.orders() == {}
+
+
+def test_a_question_stays_open_until_its_order_is_placed(line: ShortCode) -> None:
+    line.with_(rules=replace(RULES, limits=replace(RULES.limits, orders_per_day=1)))
+    line.order("1055")
+    line.text("1029")
+    for _ in range(2):
+        assert line.text("Y").startswith("您今天订购次数已达上限")
+        assert [row.state for row in line.rows(select(question))] == ["confirmed", "open"]
+    line.text("撤回1055")
+    assert line.text("Y").startswith("已订购《茉莉花》2元")
+    assert {row.state for row in line.rows(select(question))} == {"confirmed"}
+
+
+def test_a_question_whose_tone_came_another_way_is_closed_by_its_answer(line: ShortCode) -> None:
+    line.text("1029")
+    called = replace(a_request(at=line.now), msisdn=MSISDN)
+    line.database.run_now(orders.place, called, None, RULES.limits, line.now)
+    assert line.text("Y").startswith("《茉莉花》正在为您办理")
+    line.text("0")
+    assert line.text("Y").startswith("没有待确认的订购")
+    assert line.orders() == {"1029": "undone"}
 
 
 def test_over_the_days_limits_is_refused_with_where_to_ask(line: ShortCode) -> None:
@@ -249,7 +375,8 @@ def test_td_alone_means_the_song_not_the_function(line: ShortCode) -> None:
     line.text("KT")
     line.text("Y")
     line.order("1029")
-    assert "KT《彩铃功能》5元;1029《茉莉花》2元" in line.text("CX")
+    listed = "您有1首彩铃:1029《茉莉花》2元;KT《彩铃功能》5元;退订回TD加编码"
+    assert line.text("CX") == listed
     assert line.text("TD") == "已退订《茉莉花》,不再使用,不再收费"
     assert line.orders()["KT"] == "confirmed"
 

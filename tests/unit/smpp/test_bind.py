@@ -83,10 +83,16 @@ def test_an_account_that_is_refused_is_tried_again_seldom(status: int) -> None:
     house = House()
     house.esme.startService()
     house.wires[0].send(BindResp(1, status))
-    house.clock.advance(3.9)
-    assert len(house.wires) == 1
-    house.clock.advance(0.1)
-    assert len(house.wires) == 2
+    for attempts, pause in enumerate((16.0, 32.0, 64.0), start=1):
+        house.clock.advance(pause - 0.1)
+        assert len(house.wires) == attempts
+        house.clock.advance(0.1)
+        house.wires[-1].send(BindResp(1, status))
+    house.clock.advance(128.0)
+    house.wires[-1].accept_bind()
+    house.wires[-1].close()
+    house.clock.advance(4.0)
+    assert len(house.wires) == 6
 
 
 def test_an_smsc_that_binds_and_hangs_up_at_once_gets_growing_pauses() -> None:
@@ -125,6 +131,9 @@ def test_jitter_shortens_a_pause_by_up_to_half() -> None:
     backoff = Backoff(1.0, 30.0)
     assert [backoff.delay(n, 0.0) for n in (0, 1, 4, 5, 1000)] == [1.0, 2.0, 16.0, 30.0, 30.0]
     assert backoff.delay(5, 1.0) == 15.0
+    refused = [backoff.delay_of_refused(n, 0.0) for n in (1, 2, 5, 1000)]
+    assert refused == [120.0, 240.0, 1800.0, 1800.0]
+    assert backoff.delay_of_refused(1, 1.0) == 60.0
 
 
 def test_silence_is_broken_by_an_enquiry() -> None:

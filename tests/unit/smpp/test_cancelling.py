@@ -42,6 +42,30 @@ def test_the_last_order_is_taken_back(line: ShortCode, words: str) -> None:
     assert line.orders() == {"1029": "confirmed", "1041": "undone"}
 
 
+def test_what_was_confirmed_last_is_taken_back_first_whenever_it_was_asked(
+    line: ShortCode,
+) -> None:
+    line.text("1029")
+    line.text("1041")
+    line.text("Y1041")
+    line.wait(1)
+    line.text("Y1029")
+    assert line.text("0") == "已撤回《茉莉花》,不收费"
+    assert line.orders() == {"1029": "undone", "1041": "confirmed"}
+    assert line.text("0") == "已撤回《曲1041》,不收费"
+
+
+def test_the_order_that_is_named_is_taken_back_and_no_other(line: ShortCode) -> None:
+    line.order("1029", "1041")
+    assert line.text("撤回1029") == "已撤回《茉莉花》,不收费"
+    assert line.text("CH1055") == "您没有编码1055的彩铃,无需退订。查我的彩铃回CX"
+    line.wait(31)
+    late = "《曲1041》订购已过30分钟,不能撤回。退订回TD1041"
+    assert line.text("CH 1041") == late
+    assert line.text("撤回1029 1041").startswith("一次请发一个歌曲编码")
+    assert line.orders() == {"1029": "undone", "1041": "confirmed"}
+
+
 def test_undo_counts_by_the_messages_own_time(line: ShortCode) -> None:
     line.order("1029")
     in_time = line.now + timedelta(minutes=30)
@@ -77,6 +101,73 @@ def test_td_cancels_the_only_tone(line: ShortCode) -> None:
     line.order("1029")
     assert line.text("TD") == "已退订《茉莉花》,不再使用,不再收费"
     assert not line.opted_out()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "请问怎么取消推荐短信?",
+        "会不会自动取消?",
+        "怎么退订1029",
+        "TD 茉莉",
+        "TD 别的歌",
+        "TD 1",
+        "已订购《茉莉花》2元。30分钟内回0撤回免费,退订回TD1029",
+    ],
+)
+def test_what_only_speaks_of_cancelling_shows_how_and_cancels_nothing(
+    line: ShortCode, words: str
+) -> None:
+    line.order("1029")
+    assert line.text(words) == "退订请回序号:1.《茉莉花》;全部退订回00000"
+    assert line.orders() == {"1029": "confirmed"}
+
+
+@pytest.mark.parametrize("words", ["TD 曲1041", "退订《曲1041》", "td 曲 1041", "TD1041曲1041"])
+def test_a_tone_is_cancelled_by_its_title(line: ShortCode, words: str) -> None:
+    line.order("1029", "1041")
+    assert line.text(words) == "已退订《曲1041》,不再使用,不再收费"
+    assert line.orders() == {"1029": "confirmed", "1041": "cancelled"}
+
+
+def test_a_title_that_is_only_asked_for_is_given_up(line: ShortCode) -> None:
+    line.order("1041")
+    line.text("1029")
+    assert line.text("TD 茉莉花") == "已放弃订购《茉莉花》,未收费"
+    assert line.orders() == {"1041": "confirmed"}
+
+
+@pytest.mark.parametrize("group", ["010", "1041", "12345678"])
+def test_td_with_what_is_no_code_of_his_cancels_nothing(line: ShortCode, group: str) -> None:
+    line.order("1029")
+    assert line.text(f"TD {group}") == f"您没有编码{group}的彩铃,无需退订。查我的彩铃回CX"
+    assert line.orders() == {"1029": "confirmed"}
+
+
+def test_td_alone_gives_up_what_was_asked_and_cancels_nothing(line: ShortCode) -> None:
+    line.order("1029")
+    line.text("1041")
+    assert line.text("TD") == "已放弃订购《曲1041》未收费。您已有的彩铃不变,退订请回0000"
+    assert line.text("Y1041").startswith("《曲1041》")
+    assert line.orders() == {"1029": "confirmed"}
+    assert not line.opted_out()
+
+
+def test_td_alone_gives_up_every_question(line: ShortCode) -> None:
+    line.text("1029")
+    line.text("1041")
+    given_up = "已放弃订购《茉莉花》《曲1041》未收费,也不再向您推荐歌曲。查我的彩铃回CX"
+    assert line.text("TD") == given_up
+    assert line.text("Y").startswith("没有待确认的订购")
+    assert line.orders() == {}
+    assert line.opted_out()
+
+
+def test_td_alone_after_the_question_s_time_cancels(line: ShortCode) -> None:
+    line.order("1029")
+    line.text("1041")
+    line.wait(60)
+    assert line.text("TD") == "已退订《茉莉花》,不再使用,不再收费"
 
 
 def test_td_after_an_offer_means_no_more_offers_too(line: ShortCode) -> None:
@@ -137,7 +228,7 @@ def test_a_question_asked_after_the_list_takes_1_and_2(line: ShortCode) -> None:
 def test_a_list_shown_after_the_question_takes_1_and_2(line: ShortCode) -> None:
     line.order("1029", "1041")
     line.text("1055")
-    line.text("TD")
+    line.text("0000")
     assert line.text("1") == "已退订《茉莉花》,不再使用,不再收费"
     assert "1055" not in line.orders()
 

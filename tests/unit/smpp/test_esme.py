@@ -26,6 +26,19 @@ def test_free_counts_what_waits_and_is_nothing_without_a_bind() -> None:
     assert not waiting[2].called
 
 
+def test_the_window_counts_what_is_under_way_and_is_nothing_while_nothing_may_leave() -> None:
+    house = House(window=2)
+    assert house.esme.window() == 0
+    wire = house.bind()
+    for _ in range(3):
+        house.esme.submit(MT)
+    assert (house.esme.free(), house.esme.window()) == (0, 2)
+    wire.send(SubmitSmResp(2, Status.RTHROTTLED))
+    assert house.esme.window() == 0
+    house.clock.advance(0.5)
+    assert house.esme.window() == 1  # it goes on slowly
+
+
 def test_no_part_asked_for_is_nothing_to_do() -> None:
     house = House()
     house.bind()

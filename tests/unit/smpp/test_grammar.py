@@ -40,21 +40,34 @@ def cancel(*codes: str) -> Intent:
         ("N|n|否|放弃|不|不订|不用了", decline()),
         ("2|２", Intent("decline", numbers=(2,))),
         ("N1029|否 1029|放弃1029|不订购1029|不要1029|拒收1029|别发1029", decline("1029")),
-        ("0|０|CH|ch|撤回| 0 ", Intent("undo")),
+        ("0|０|CH|ch|撤回| 0 |撤回0|回0撤回", Intent("undo")),
+        ("撤回1029|CH1029|ch 1029|请 撤回 1029", Intent("undo", ("1029",))),
+        ("撤回KT|CHKT|撤回开通", Intent("undo", ("KT",))),
         ("CX|cx|查询|查詢|查|CX。", Intent("my_tones")),
         ("CX 1029|cx1029|查询1029|查询 1029", Intent("tone", ("1029",))),
         ("CX 茉莉花|cx茉莉花|查询茉莉花|查询：茉莉花", Intent("search", words="茉莉花")),
         ("CX 不了情", Intent("search", words="不了情")),
         ("CX jasmine 1029", Intent("search", words="JASMINE 1029")),
         ("TD 1029|td1029|退订1029|QX1029|取消1029|T1029|退1029", cancel("1029")),
-        ("请取消1029|退订TD1029", cancel("1029")),
-        ("TD|td|退订|退訂|QX|取消|帮我退订|我要退订了", cancel()),
+        ("请取消1029|退订TD1029|取消订购1029|帮我退订1029这首歌谢谢", cancel("1029")),
+        ("TD|td|退订|退訂|QX|取消|帮我退订|我要退订了|退订一下|取消彩铃", cancel()),
+        ("TD 010|退订010", cancel("010")),
+        ("TD 茉莉花|td茉莉花|退订茉莉花|我要退订《茉莉花》", Intent("cancel", words="茉莉花")),
+        ("退订1029《茉莉花》|TD1029茉莉花", Intent("cancel", ("1029",), words="1029 茉莉花")),
+        ("取消推荐|退订广告短信", Intent("refuse")),
+        ("请问怎么取消推荐短信?|会不会自动取消?|怎么退订1029?|不满意可以取消吗", Intent("list")),
+        ("已订购《茉莉花》2元。30分钟内回0撤回免费,退订回TD1029", Intent("list")),
+        ("我不知道TD是什么意思|N TD 1029", Intent("list")),
         ("TD 1029 1041", cancel("1029", "1041")),
         ("TD 1|退订1", Intent("cancel", numbers=(1,))),
         ("0000|００００|0000.|TD0000", Intent("list")),
         ("00000|TD 00000|全部退订|退订全部|TD ALL", Intent("cancel_all")),
         ("HF|恢复", Intent("restore")),
         ("R|r|T|TDGG|拒收|不要|别发|STOP|stop.|别再发了|请不要发了|拒收短信", Intent("refuse")),
+        ("Y123456789|N 13812345678|CH999999999999", Intent("one_code")),
+        ("TD 13812345678", Intent("list")),
+        ("CX " + "茉莉花 " * 90, Intent("search", words=("茉莉花 " * 10).rstrip())),
+        ("CX " + "茉莉花 " * 900, Intent("help")),
         ("TJ|推荐", Intent("resume")),
         ("3|12|1 2|1,3|10 29|10-29", None),
         ("BZ|帮助|?|？||hello|谢谢|不错|Y N|Y/N|是否|Y不", Intent("help")),
@@ -106,6 +119,12 @@ def _numbers_or_code(text: str) -> Intent:
 def test_digits_apart_are_never_read_as_one_code() -> None:
     for separator in " ,.-/、，\n\t　":
         assert "1029" not in parse(f"10{separator}29").codes
+
+
+@pytest.mark.parametrize("word", ["我要", "我", "要我要", "退订我要", "不", "1 ", "TD "])
+def test_many_words_have_a_meaning_before_long(word: str) -> None:
+    assert isinstance(parse(word * 5000 + "?"), Intent)
+    assert isinstance(parse(word * 5000 + "退"), Intent)
 
 
 WORDS = "Y,是,确认,DG,订购,1029,1,2,我要,CX,ST,试听,KT,开通,ML,省,回,1041,R,全部,T,好, ,."

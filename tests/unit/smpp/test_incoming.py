@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from structlog.testing import capture_logs
 from twisted.internet.defer import Deferred, fail
 
 from smpp.commands import DataSm, DataSmResp, DeliverSmResp, GenericNack, Status, SubmitSm, Tag
@@ -72,6 +73,20 @@ def test_what_the_smsc_may_not_send_is_counted_and_the_line_goes_on() -> None:
     wire.send(SubmitSm(9, "1", "2"), MO)
     assert wire.sent() == [GenericNack(9, Status.RINVBNDSTS), DeliverSmResp(5)]
     assert house.esme.counters.malformed == 1
+
+
+def test_many_mistakes_of_an_smsc_make_one_line_a_second_with_their_number() -> None:
+    house = House()
+    wire = house.bind()
+    with capture_logs() as logs:
+        for sequence in range(100):
+            wire.send(SubmitSm(sequence, "1", "2"))
+        house.clock.advance(1.0)
+        wire.send(SubmitSm(200, "1", "2"), SubmitSm(201, "1", "2"))
+        wire.close()
+    told = [line["count"] for line in logs if line["event"] == "smsc_malformed_pdu"]
+    assert told == [1, 100, 1]
+    assert house.esme.counters.malformed == 102
 
 
 def test_each_part_is_told_with_its_place_and_answered_by_itself() -> None:

@@ -9,7 +9,9 @@ from sqlalchemy import func, select
 from structlog.testing import capture_logs
 from twisted.internet.defer import Deferred, fail, succeed
 
+from catalog.snapshot import Snapshot
 from ordering import orders
+from smpp import answers
 from smpp.messages import MoMessage
 from smpp.text import Part
 from store.database import StoreUnavailable
@@ -42,6 +44,25 @@ def test_over_twenty_a_minute_only_cancelling_and_refusing_go_on(line: ShortCode
     assert line.text("CX") != ""
 
 
+def test_what_a_flood_asks_for_is_not_looked_up(line: ShortCode) -> None:
+    looked_up = []
+
+    def counted() -> Snapshot:
+        looked_up.append(1)
+        return line.snapshot()
+
+    line.with_(snapshot=counted)
+    answered = [line.text("CX 茉莉花") for _ in range(50)]
+    assert len([one for one in answered if one]) == len(looked_up) == 20
+
+
+def test_the_longest_of_texts_costs_no_more_than_a_short_answer(line: ShortCode) -> None:
+    for words in ("Y" + "9" * 159, "Y" + "9" * 4000, "CX " + "茉莉 " * 9000, "TD" + "8" * 900):
+        line.wait(10)
+        line.text(words)
+    assert all(len(row.text) <= 70 for row in line.answers())
+
+
 def test_a_flood_raises_one_alarm(line: ShortCode) -> None:
     with capture_logs() as logs:
         for number in range(50):
@@ -59,8 +80,9 @@ def test_our_own_text_that_comes_back_is_not_answered(line: ShortCode) -> None:
     line.order("1029")
     notice = line.answers()[-1].text
     assert "退订" in notice
-    assert line.text(notice) == ""
-    assert line.received()[-1].outcome == "echo"
+    for passed_on in (notice, f"转发:{notice}"):
+        assert line.text(passed_on) == ""
+        assert line.received()[-1].outcome == "echo"
     assert line.orders() == {"1029": "confirmed"}
     line.with_(texts=replace(TEXTS, signature=""))
     assert line.text("CX") != ""
@@ -220,6 +242,38 @@ def test_a_store_that_cannot_answer_makes_the_smsc_send_again(line: ShortCode) -
         message = MoMessage("smsc", MSISDN, "12530019", b"CX", 0, line.now, part=part)
         with pytest.raises(StoreUnavailable):
             done(line.service.receive(message))
+
+
+def test_a_long_message_that_failed_between_two_tries_is_answered_when_it_comes_again(
+    line: ShortCode,
+) -> None:
+    class DyingAtTheSecondTry:
+        tries = 0
+
+        def run(self, function: Any, *values: object) -> Deferred[Any]:
+            self.tries += function is answers.answer
+            if function is answers.answer and self.tries == 2:
+                return fail(StoreUnavailable("it was killed"))
+            return line.database.run(function, *values)
+
+        def on_change(self, topic: str, callback: Any) -> Any:
+            raise NotImplementedError
+
+    line.text("1029")
+    first, last = (
+        MoMessage("smsc", MSISDN, "12530019", octets, 0, line.now, part=Part(7, 2, number))
+        for number, octets in ((1, b"Y "), (2, b"!" * 100))
+    )
+    line.with_(database=DyingAtTheSecondTry())
+    line.deliver(first)
+    with pytest.raises(StoreUnavailable):
+        line.deliver(last)
+    line.deliver(last)
+    assert line.orders() == {"1029": "confirmed"}
+    line.deliver(last)
+    line.wait(5)
+    line.answer_overdue()
+    assert [row.text[:2] for row in line.received()] == ["10", "Y "]
 
 
 def test_the_store_is_given_the_texts_once(line: ShortCode) -> None:

@@ -13,7 +13,7 @@ from ordering.claims import Claim
 from store.database import LocalDatabase, StoreBusy
 from tests.fakes.messages import MSISDN
 from tests.fakes.outbox import state
-from tests.fakes.shortcode import ShortCode, SilentOperator
+from tests.fakes.shortcode import ShortCode
 
 
 @dataclass(slots=True)
@@ -88,13 +88,6 @@ def test_what_could_not_be_stored_gives_the_place_back(line: ShortCode, sender: 
     with pytest.raises(StoreBusy):
         line.text("N")
     assert sender.came == [("host/1", None)]
-
-
-def test_an_answer_to_an_open_question_needs_no_quote(line: ShortCode) -> None:
-    line.text("1029")
-    line.with_operator(SilentOperator())
-    line.text("Y1029")
-    assert list(line.orders().values()) == ["confirmed"]
 
 
 def test_an_answer_that_nobody_asked_for_asks_for_the_tone(line: ShortCode) -> None:

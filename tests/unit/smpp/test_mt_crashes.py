@@ -68,6 +68,9 @@ class Town:
     def free(self) -> int:
         return WINDOW - len(self.under_way)
 
+    def window(self) -> int:
+        return WINDOW
+
     def submit(self, message: MtMessage) -> Deferred[SubmitResult]:
         submitted: Deferred[SubmitResult] = Deferred()
         self.under_way.append((message, submitted))

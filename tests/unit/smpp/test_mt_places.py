@@ -10,7 +10,7 @@ from ordering import claims
 from smpp.messages import PartResult
 from store.database import LocalDatabase
 from tests.fakes.house import House
-from tests.fakes.messages import a_message
+from tests.fakes.messages import a_message, an_offer
 
 ACCEPTED = PartResult(1, "accepted", message_id="7")
 
@@ -81,6 +81,51 @@ def test_once_an_answer_found_no_place_what_came_first_leaves_first(
     house.timer.advance(1)
     assert house.service.reserve()
     assert house.state("first") == ("sent", None)
+
+
+def test_offers_that_wait_leave_answers_their_places(database: LocalDatabase) -> None:
+    house = House(database, room=1)
+    for number in range(3):
+        msisdn = f"861390525000{number}"
+        house.put(an_offer(f"o{number}", msisdn=msisdn, due_at=house.now()))
+    house.service.startService()
+    assert [message.mt_id for message in house.bind.submitted] == ["o0"]
+    claimant = house.service.reserve()
+    house.service.send_reserved(claimant, stored(house, claimant))
+    house.bind.answer(ACCEPTED)
+    house.timer.advance(0)
+    assert [message.mt_id for message in house.bind.submitted] == ["o0", "m1"]
+
+
+def test_parts_under_way_take_no_places(database: LocalDatabase) -> None:
+    house = House(database, room=6)
+    house.bind.parts = 3
+    house.service.startService()
+    first = [house.service.reserve() for _ in range(2)]
+    for number, claimant in enumerate(first):
+        house.service.send_reserved(claimant, stored(house, claimant, f"m{number}"))
+    house.timer.advance(0)
+    assert house.bind.free() == 0
+    assert all(house.service.reserve() for _ in range(6))
+    assert house.service.reserve() == ""
+
+
+def test_what_waits_is_not_forgotten_while_more_is_reserved_than_there_is_room(
+    database: LocalDatabase,
+) -> None:
+    house = House(database, room=2)
+    house.service.startService()
+    for number in range(2):
+        claimant = house.service.reserve()
+        house.service.send_reserved(claimant, stored(house, claimant, f"m{number}"))
+    house.timer.advance(0)
+    kept = [house.service.reserve() for _ in range(2)]
+    house.put(a_message("waits"))
+    house.bind.answer(ACCEPTED)
+    for claimant in kept:
+        house.service.send_reserved(claimant, None)
+    house.timer.advance(0)  # and no second later
+    assert [message.mt_id for message in house.bind.submitted] == ["m0", "m1", "waits"]
 
 
 def test_there_are_no_places_before_the_start_and_after_the_end(house: House) -> None:

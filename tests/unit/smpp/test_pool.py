@@ -28,6 +28,9 @@ class FakeSmsc:
     def free(self) -> int:
         return self.room if self.can_send else 0
 
+    def window(self) -> int:
+        return 10 if self.can_send else 0
+
     def submit(self, message: MtMessage) -> Deferred[SubmitResult]:
         self.submitted.append(message)
         if self.answer is not None:
@@ -152,11 +155,12 @@ def test_what_no_smsc_could_carry_is_tried_with_none() -> None:
 
 def test_room_is_that_of_all_and_of_standbys_while_another_is_away() -> None:
     house = House({}, {}, {"standby": True})
-    assert house.pool.free() == 20
+    house.smscs[0].room = 3
+    assert (house.pool.free(), house.pool.window()) == (13, 20)
     house.smscs[0].can_send = False
-    assert house.pool.free() == 20
+    assert (house.pool.free(), house.pool.window()) == (20, 20)
     house.smscs[1].can_send = False
-    assert house.pool.free() == 10
+    assert (house.pool.free(), house.pool.window()) == (10, 10)
 
 
 def test_standbys_alone_are_as_good_as_others() -> None:

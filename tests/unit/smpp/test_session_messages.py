@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC
 
 import pytest
 
@@ -105,7 +104,7 @@ def test_a_response_after_its_time_is_told_once() -> None:
 
 
 def test_only_so_many_late_responses_are_waited_for() -> None:
-    session = Session(replace(LIMITS, window=6000), "text", UTC)
+    session = Session(replace(LIMITS, window=6000), "text")
     session.bind(Bind(0, "toneline"), 0.0)
     feed(session, BindResp(1), now=0.0)
     for now in (0.0, 10.0):

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, func, select, text
 
 from smpp import answers, grammar
-from smpp.answers import Answered, NotAnAnswer, TermsUnknown
+from smpp.answers import Answered, TermsUnknown, ToLookUp
 from smpp.turn import Incoming, LookedUp, Terms
 from store.database import LocalDatabase
 from store.schema import mo, outbox
@@ -34,7 +34,7 @@ def copy(mo_id: str, message_id: str | None) -> Incoming:
     )
 
 
-def answer(connection: Connection, incoming: Incoming) -> Answered | TermsUnknown | NotAnAnswer:
+def answer(connection: Connection, incoming: Incoming) -> Answered | TermsUnknown | ToLookUp:
     answers.learn(connection, TERMS)
     intent = grammar.parse(incoming.text)
     return answers.answer(connection, incoming, intent, LookedUp(), TERMS.key, None, "", NOON)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -105,3 +106,27 @@ def test_programs_that_upgrade_at_once_wait_for_each_other(
 
 
 _UPGRADE = "import sys; from store.migrations import upgrade; upgrade(sys.argv[1])"
+
+
+def _rights(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_nobody_but_its_user_and_group_reads_the_database(tmp_path: Path) -> None:
+    file = tmp_path / "var" / "toneline.db"
+    migrations.upgrade(f"sqlite:///{file}")
+    assert _rights(file.parent) & 0o026 == 0
+    engine = engine_for(f"sqlite:///{file}")
+    with engine.begin():
+        files = sorted(path.name for path in file.parent.iterdir())
+        assert files == ["toneline.db", "toneline.db-shm", "toneline.db-wal"]
+        assert {_rights(path) & 0o027 for path in file.parent.iterdir()} == {0}
+    engine.dispose()
+
+
+def test_a_database_that_all_could_read_is_closed_to_others(tmp_path: Path) -> None:
+    file = tmp_path / "toneline.db"
+    migrations.upgrade(f"sqlite:///{file}")
+    file.chmod(0o664)
+    migrations.upgrade(f"sqlite:///{file}")
+    assert _rights(file) == 0o660

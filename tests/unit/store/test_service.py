@@ -11,15 +11,8 @@ from twisted.internet.error import ProcessTerminated
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from store.service import (
-    END_S,
-    FIRST_BACKOFF_S,
-    LONGEST_BACKOFF_S,
-    LONGEST_SOCKET_PATH,
-    MOST_FAILED_STARTS,
-    SETTLED_S,
-    StoreService,
-)
+from store.restarts import FIRST_BACKOFF_S, LONGEST_BACKOFF_S, MOST_FAILED_STARTS, SETTLED_S
+from store.service import END_S, LONGEST_SOCKET_PATH, StoreService
 
 STANDBY_AFTER_S = 5.0
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -62,7 +62,7 @@ plain = st.recursive(
     | st.text()
     | st.binary()
     | st.dates()
-    | st.datetimes(timezones=st.just(UTC))
+    | st.datetimes(timezones=st.just(UTC) | st.none() | st.just(timezone(timedelta(hours=8))))
     | st.timedeltas()
     | st.builds(Quote, st.text(), st.none() | st.dates()),
     lambda inner: st.lists(inner).map(tuple) | st.dictionaries(st.text(), inner) | st.lists(inner),
@@ -86,6 +86,9 @@ def test_plain_values_and_our_dataclasses_come_back_equal(value: object) -> None
         b"ctests.fakes.ledger\nenter\n(tR.",
         b"ctests.fakes.ledger\nnobody\n.",
         b"ctests.no_such_module\nName\n.",
+        b"cstore.wire\nmade\n((Vos\nVsystem\ntVtrue\ntR.",
+        b"cstore.wire\nmade\n((Vtests.fakes.ledger\nVenter\ntVx\ntR.",
+        b"cstore.wire\nframe\n.",
     ],
 )
 def test_nothing_off_the_list_resolves(payload: bytes) -> None:

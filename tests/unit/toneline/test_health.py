@@ -31,12 +31,14 @@ def test_figures_are_read_when_they_are_asked_for() -> None:
     calls = [1]
     figures.gauge("toneline_calls_live", "Calls now on the line", lambda: calls[0])
     figures.counter("toneline_calls", "Calls taken", lambda: 7)
-    figures.turnaround.observe(0.0007)
+    figures.histogram("toneline_waits_seconds", "Waits", (0.5, 1), lambda: ([2, calls[0], 0], 0.7))
     calls[0] = 5
     text = generate_latest(figures.registry).decode()
     assert "\ntoneline_calls_live 5.0\n" in text
     assert "\ntoneline_calls_total 7.0\n" in text
-    assert 'toneline_agi_turnaround_seconds_bucket{le="0.001"} 1.0' in text
+    assert 'toneline_waits_seconds_bucket{le="0.5"} 2.0' in text
+    assert 'toneline_waits_seconds_bucket{le="1"} 7.0' in text
+    assert "toneline_waits_seconds_count 7.0" in text
 
 
 def test_a_figure_may_have_a_value_for_each_smsc() -> None:

@@ -81,10 +81,22 @@ def test_every_format_is_imported_and_a_second_time_nothing_is_done(
     assert len(made) == 4 * 8
     again = tones(house, "import", str(file), "--audio", str(recordings), "--json")
     assert json.loads(again.stdout) == {
-        "imported": 4, "changed": 0, "codes": [], "suspended": [], "unspoken_titles": 4,
+        "imported": 4, "changed": 0, "codes": [], "replaced": [], "suspended": [],
+        "unspoken_titles": 4,
     }  # fmt: skip
     assert again.stderr == ""
     assert sounds(house) == made
+
+
+def test_what_another_song_replaced_is_listed(house: Path, recordings: Path) -> None:
+    first = catalogue(house, song("1029", "茉莉花", "d.wav"))
+    assert tones(house, "import", str(first), "--audio", str(recordings)).exit_code == 0
+    other = catalogue(house, song("1029", "新歌", "a.mp3").replace("古筝", "新人"))
+    refused = tones(house, "import", str(other), "--audio", str(recordings))
+    assert (refused.exit_code, titles(house)) == (1, ["茉莉花"])
+    done = tones(house, "import", str(other), "--audio", str(recordings), "--replace")
+    assert "1029 was 茉莉花 by 古筝, and is 新歌 by 新人" in done.stdout.splitlines()
+    assert titles(house) == ["新歌"]
 
 
 def test_one_bad_recording_refuses_all_rows_and_every_one_is_named(

@@ -40,6 +40,14 @@ def test_mobile_numbers_are_masked_wherever_they_stand(said: str, shown: str) ->
     assert mask_numbers(None, "", {"text": said, "n": 1}) == {"text": shown, "n": 1}
 
 
+def test_numbers_within_lists_and_mappings_are_masked_too() -> None:
+    event = {"codes": ["13812345678", 3], "by": ({"8613905250001": ["13905250001"]},)}
+    assert mask_numbers(None, "", event) == {
+        "codes": ["138****5678", 3],
+        "by": [{"139****0001": ["139****0001"]}],
+    }
+
+
 @given(st.text(alphabet="0123456789 ", max_size=5))
 def test_no_log_shows_a_whole_number(around: str) -> None:
     masked = mask_numbers(None, "", {"text": f"{around} 13905250001 {around}"})
@@ -55,6 +63,22 @@ def test_an_event_is_one_line_of_json() -> None:
     assert event["event"] == "call_ended"
     assert event["caller"] == "139****0001"
     assert event["level"] == "info"
+
+
+def test_a_value_that_json_does_not_know_is_logged_all_the_same() -> None:
+    stream = io.StringIO()
+    configure_logs("info", "json", stream)
+    structlog.get_logger().info("odd", codes=("茉莉花",), what={1029})
+    assert '"codes": ["茉莉花"]' in stream.getvalue()
+    assert logged(stream)[0]["what"] == "{1029}"
+
+
+def test_what_a_process_is_stands_in_each_of_its_events_whoever_logs() -> None:
+    stream = io.StringIO()
+    configure_logs("info", "json", stream, {"worker": 2})
+    structlog.get_logger().info("call_ended")
+    logging.getLogger("apscheduler").warning("missed")
+    assert [event["worker"] for event in logged(stream)] == [2, 2]
 
 
 def test_people_may_read_the_console_form() -> None:

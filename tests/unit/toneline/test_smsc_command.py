@@ -24,3 +24,13 @@ def test_a_file_that_is_not_there_is_wrong_usage(option: str, tmp_path: Path) ->
     done = CliRunner().invoke(main, ["smsc", option, str(tmp_path / "none")])
     assert done.exit_code == 2
     assert "does not exist" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("smsc", "--listen", "99999"), *(("text", "x", "--from", "13905250001", "--wait", s)
+              for s in ("-5", "inf", "nan"))]
+)  # fmt: skip
+def test_a_number_that_cannot_be_is_wrong_usage(words: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 2
+    assert "Invalid value for '--" in done.stderr
