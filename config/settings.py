@@ -146,10 +146,10 @@ class Line(_Section):
         description="early_media plays the first tone before answering, free of charge.",
     )
     early_media_max_s: int = Field(
-        60,
+        40,
         ge=1,
         le=120,
-        description="Early media never lasts longer: a sound that would is played answered.",
+        description="What would last longer is played answered, but for the first tone.",
     )
     lead_in_ms: int = Field(
         300,

@@ -47,7 +47,7 @@ class Hearing:
         if not from_ms:
             call.soon(call.begin_quote, self.tone)
             call.record.begin_hearing(self.tone)
-        heard = await call.ear.play(self.tone.sound, from_ms)
+        heard = await call.ear.play_tone(self.tone.sound, from_ms)
         press = await call.hear("sound_missing") if heard.missing else heard.press
         return press, heard.end_ms
 

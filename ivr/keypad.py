@@ -40,8 +40,9 @@ class Keypad:
     """One call's ear and finger. `sounds` is the sounds folder as Asterisk sees it.
 
     The call is answered at the first key, and before early media would last longer than
-    `early_media_max_s`: `length_ms` tells how long a sound is, as far as it is known. `first_sound`
-    is called when the first sound begins, `sound_missing` for each that is not there.
+    `early_media_max_s`: `length_ms` tells how long a sound is, as far as it is known. Only the
+    first tone is unanswered to its end, since it is free of charge. `first_sound` is called when
+    the first sound begins, `sound_missing` for each that is not there.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Keypad:
         self._lead_in_ms = lead_in_ms
         self._early_media_max_ms = early_media_max_s * 1000
         self._length_ms = length_ms
+        self._free_tone: str | None = None
         self._first_sound: Callable[[], None] | None = first_sound
         self._sound_missing = sound_missing
         self._typed: deque[str | Tone] = deque()  # pressed, and not yet taken by anybody
@@ -146,6 +148,11 @@ class Keypad:
                 return Heard(press, from_ms)
         return Heard(self._take_typed(), from_ms)
 
+    async def play_tone(self, sound: str, from_ms: int = 0) -> Heard:
+        """Play a tone, as `play` does; in early media the first one is unanswered to its end."""
+        self._free_tone = self._free_tone or sound
+        return await self.play(sound, from_ms)
+
     async def wait(self, silence_ms: int) -> Press:
         """Wait in silence for a key."""
         await self._lead_in()
@@ -168,7 +175,7 @@ class Keypad:
 
     async def _end_early_media(self, sound: str, from_ms: int) -> None:
         """Answer before a sound in whose course early media would have lasted long enough."""
-        if self.is_answered:
+        if self.is_answered or sound == self._free_tone:
             return
         ends_ms = self._now_ms() + max(0, (self._length_ms(sound) or 0) - from_ms)
         if ends_ms >= self._early_media_max_ms:

@@ -354,13 +354,19 @@ def with_lengths(line: LineFixture, tone_ms: int) -> dict[str, int]:
     return {TONE: tone_ms}
 
 
-def test_a_sound_that_would_be_early_media_for_too_long_is_played_answered() -> None:
+def test_the_first_tone_is_unanswered_to_its_end_and_what_follows_it_too_late_is_not() -> None:
     line = LineFixture(answer="early_media", early_media_max_s=40)
     channel = line.call(
         dialled=DIRECT, keys=[(IN_SILENCE, HANG_UP)], lengths_ms=with_lengths(line, 48_000)
     )
     answered = {p.sound.rpartition("/")[2]: p.answered for p in channel.played}
-    assert (answered["d9_end"], answered["1029-a"]) == (False, True)
+    assert (answered["d9_end"], answered["1029-a"], answered["choices"]) == (False, False, True)
+
+
+def test_a_sound_that_would_be_early_media_for_too_long_is_played_answered() -> None:
+    line = LineFixture(answer="early_media", early_media_max_s=1)
+    channel = line.call(keys=[(IN_SILENCE, HANG_UP)], lengths_ms=with_lengths(line, 48_000))
+    assert all(p.answered for p in channel.played[1:])
 
 
 def test_a_sound_that_ends_in_time_is_early_media_to_its_end() -> None:
