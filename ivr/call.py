@@ -93,6 +93,7 @@ class Call:
     unheard: Callable[[], None] | None = None  # what is to be done if no sentence tells an outcome
     pressed_meanwhile: Press = None  # while we were at work: it acts when that is told
     has_ordered: bool = False
+    order_failed: bool = False
     gave_up: bool = False
     refuses_offers: bool = False
     codes_sent: set[str] = field(default_factory=set)
@@ -172,7 +173,9 @@ class Call:
     @property
     def may_be_offered(self) -> bool:
         """Whether a hang-up SMS would come if the caller hung up now."""
-        has_objected = self.has_ordered or self.refuses_offers or self.is_rehearsal
+        has_objected = (
+            self.has_ordered or self.order_failed or self.refuses_offers or self.is_rehearsal
+        )
         return self.caller.msisdn is not None and not has_objected
 
     def press_meanwhile(self, press: Press) -> None:

@@ -74,8 +74,12 @@ def no_hangup_sms(call: Call) -> Offer | None:
 
 def objection(call: Call) -> str | None:
     """Return why this call's caller must get no hang-up SMS, also none of an earlier call."""
+    if call.undecided:
+        return "being_ordered"
     if call.has_ordered:
         return "ordered"
+    if call.order_failed:
+        return "order_failed"
     if call.refuses_offers:
         return "refused"
     if call.gave_up:

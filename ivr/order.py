@@ -17,6 +17,8 @@ from ivr.messages import song_later
 from ivr.offer import Offer, confirmed, function_offer, order_request, recite, tone_offer
 from ordering.provisioning import Quote
 
+WAITING_KEY_MS = 100  # nobody who hears a sentence begin presses a key sooner
+
 
 async def order(call: Call, tone: Tone) -> Press:
     """Offer a tone to a caller who pressed 1, and order it if he confirms.
@@ -37,13 +39,28 @@ async def order(call: Call, tone: Tone) -> Press:
 async def _tell(call: Call, sentence: str) -> Press:
     """Say the sentence that ends an order; who does not hear it to its end is told otherwise."""
     try:
-        press = await call.hear(sentence)
+        press = await _heard(call, call.say(sentence))
     except (CallerHungUp, CallTooLong):
         if call.unheard is not None:
             call.unheard()
         raise
     call.unheard = None
     return press
+
+
+async def _heard(call: Call, sounds: tuple[str, ...]) -> Press:
+    """Say what became of an order; keys that were waiting for it do not cut it off.
+
+    Asterisk keeps what is pressed while nothing is played, and gives it to the next sound.
+    """
+    for sound in sounds[:1]:
+        heard = await call.ear.play(sound)
+        while heard.press is not None and heard.end_ms < WAITING_KEY_MS:
+            call.press_meanwhile(heard.press)
+            heard = await call.ear.play(sound, heard.end_ms)
+        if heard.press is not None:
+            return heard.press
+    return await call.ear.hear(*sounds[1:])
 
 
 async def _order(call: Call, tone: Tone) -> str:

@@ -211,6 +211,7 @@ def _come_late(call: Call, wish: _Wish, sentence: str) -> None:
     if sentence in _TAKEN:
         return
     call.placed.pop(wish.code, None)
+    call.has_ordered, call.order_failed = bool(call.placed), True
     call.pending(Deferred.fromCoroutine(_tell(call, wish, sentence)), "order_not_told")
 
 

@@ -130,12 +130,10 @@ def answer(
         _settle_parts(connection, incoming, now)
         return _repeated(connection, latest[0].mo_id, "")
     questions = _questions(connection, incoming, intent)
-    flooding = _is_flood(incoming, latest)
-    unanswered = incoming.silent or ("flood" if flooding and intent.kind not in CANCELLING else "")
-    if not unanswered:
-        unknown = _to_look_up(intent, known, questions)
-        if unknown is not None:
-            return unknown
+    unanswered = incoming.silent or _flooded(incoming, intent, latest)
+    unknown = None if unanswered else _to_look_up(intent, known, questions)
+    if unknown is not None:
+        return unknown
     _settle_parts(connection, incoming, now)
     if not insert_once(connection, mo, _mo_row(incoming, intent)):
         return _repeated(connection, incoming.mo_id, claimant)
@@ -215,10 +213,11 @@ def _mo_row(incoming: Incoming, intent: Intent) -> dict[str, object]:
     }
 
 
-def _is_flood(incoming: Incoming, latest: Sequence[_Earlier]) -> bool:
-    """Say whether he has sent more than `MOST_IN_A_MINUTE`, this one included."""
+def _flooded(incoming: Incoming, intent: Intent, latest: Sequence[_Earlier]) -> str:
+    """Return `flood` if he has sent more than `MOST_IN_A_MINUTE` and this may go unanswered."""
     since = incoming.received_at - timedelta(minutes=1)
-    return sum(one.received_at > since for one in latest) >= MOST_IN_A_MINUTE
+    many = sum(one.received_at > since for one in latest) >= MOST_IN_A_MINUTE
+    return "flood" if many and intent.kind not in CANCELLING else ""
 
 
 def _had_alarm(turn: Turn, latest: Sequence[_Earlier]) -> bool:

@@ -156,8 +156,10 @@ def select_shown(turn: Turn) -> Reply | None:
     codes = _shown_codes(turn)
     if not codes:
         return looking_up.help_text(turn)
-    chosen = tuple(codes[number - 1] for number in turn.intent.numbers if number <= len(codes))
-    reply = _cancelled(turn, chosen)
+    numbers = turn.intent.numbers
+    # `10 29` after a list of ten may be a code cut in two: it cancels nothing.
+    known = max(numbers) <= len(codes)
+    reply = _cancelled(turn, tuple(codes[one - 1] for one in numbers)) if known else None
     return turn.say("no_such_number") if reply is None else reply
 
 

@@ -18,9 +18,10 @@ from ordering.claims import Claim
 from ordering.provisioning import NoQuote, Operator, Quote
 from ordering.texts import Texts
 from smpp import answers, grammar, parts
-from smpp.answers import MOST_IN_A_MINUTE, Answered, TermsUnknown, ToLookUp
+from smpp.answers import Answered, TermsUnknown, ToLookUp
 from smpp.commands import Status
 from smpp.grammar import CANCELLING, Intent
+from smpp.lately import Lately
 from smpp.messages import MoMessage, Response
 from smpp.parts import MoPart, WholeMo
 from smpp.text import Part
@@ -36,8 +37,6 @@ _WANTS_QUOTE = ("ask", "confirm", "function")
 _SURE_WITHOUT_ALL_PARTS = CANCELLING | {"help"}
 """What a message means whose other part never came: that part may have said no to all else."""
 _LONGEST_MESSAGE_ID = 64
-MOST_UNASKED = MOST_IN_A_MINUTE // 2
-"""Messages of a number and a minute that are looked up before the store is asked about a flood."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +56,6 @@ class Sender(Protocol):
 
     def send_reserved(self, claimant: str, claim: Claim | None) -> None:
         """Send what was claimed for the place, or give the place back."""
-
-
-@dataclass(slots=True)
-class Lately:
-    """How many messages a number sent in this minute, at this host."""
-
-    minute: int = 0
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def count(self, msisdn: str, now: datetime) -> int:
-        """Return which message of this minute a new one is."""
-        minute = int(now.timestamp() // 60)
-        if minute != self.minute:
-            self.minute, self.counts = minute, {}
-        self.counts[msisdn] = self.counts.get(msisdn, 0) + 1
-        return self.counts[msisdn]
 
 
 class NoSender:
@@ -102,7 +85,6 @@ class MoService:
     _terms: Terms = field(init=False, repr=False)
     # The latest of each number that the store does not know to be responded to.
     _latest: dict[str, _Stored] = field(init=False, repr=False, default_factory=dict)
-
     _lately: Lately = field(init=False, repr=False, default_factory=Lately)
 
     def __post_init__(self) -> None:
@@ -244,7 +226,7 @@ class MoService:
         """Return what an answer may need; None: perhaps there is to be none, the store knows."""
         if incoming.silent:
             return LookedUp()
-        if self._lately.count(incoming.msisdn, self.now()) > MOST_UNASKED:
+        if self._lately.are_many(incoming.msisdn, self.now()):
             return None
         return await self._look_up(incoming.msisdn, intent)
 

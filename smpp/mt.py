@@ -246,6 +246,8 @@ class MtService(Service):
         held = [one for one in claimed if one.leased_at <= old]
         if held:
             Deferred.fromCoroutine(self._renew(held)).addErrback(_failed)
+        # What has waited since the last look found no room beside the places: now it comes first.
+        self._behind = self._behind or self._wanted
         self.wake()
 
     async def _renew(self, held: list[_UnderWay]) -> None:

@@ -240,6 +240,17 @@ def test_what_was_left_out_and_is_said_again_comes_again(database: LocalDatabase
         assert heard(database, ITS_NOON) == list(CODES[:10])
 
 
+def test_what_is_said_in_another_way_after_it_was_left_out_is_published_once(
+    database: LocalDatabase,
+) -> None:
+    week = edition(FIRST, "2026-01-05")
+    publish(database, file(week, HOLIDAY))
+    publish(database, file(week), FRIDAY + HOUR)
+    other = file(week, HOLIDAY.replace("1010", "1120"))
+    assert len(publish(database, other, FRIDAY + 2 * HOUR).editions) == 1
+    assert publish(database, other, FRIDAY + 3 * HOUR).editions == ()
+
+
 def test_what_is_said_again_is_checked_against_the_catalogue_again(
     database: LocalDatabase,
 ) -> None:
@@ -557,6 +568,8 @@ def test_what_is_heard_is_what_the_files_versions_say(
             written = read(text.encode(), "yangzhou.yaml")
             when = FRIDAY + late * 12 * HOUR
             assert publish_file(connection, written, "li", "", when, ZONE).errors == ()
+            again = publish_file(connection, written, "li", "", when + HOUR, ZONE)
+            assert (again.editions, again.withdrawn, again.unheard) == ((), (), ())
         stored = list(all_editions(connection))
         connection.rollback()
     random.shuffle(stored)

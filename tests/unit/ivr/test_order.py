@@ -210,6 +210,18 @@ def test_a_key_pressed_while_the_order_is_on_its_way_acts_after_the_sentence_abo
     assert len(tones_played(channel)) == 2
 
 
+@pytest.mark.parametrize("key", ["1", "2"])
+def test_a_key_pressed_while_nothing_is_played_does_not_cut_off_what_became_of_the_order(
+    line: LineFixture, key: str
+) -> None:
+    line.provision_after_s = 3.0
+    keys = [*ORDER[:2], ("then", key, 2000), (IN_SILENCE, HANG_UP)]
+    channel = line.call(dialled=DIRECT, keys=keys)
+    heard_ms = [p.to_ms for p in channel.played if p.sound.endswith("/ordered")]
+    assert heard_ms == [0, 1000]
+    assert len(tones_played(channel)) == int(key)  # 1 has no meaning then, 2 is the next tone
+
+
 def test_ordering_the_same_tone_again_in_the_call_says_what_became_of_it(
     line: LineFixture,
 ) -> None:

@@ -49,6 +49,17 @@ def test_a_refusal_that_comes_after_the_sentence_is_texted(line: LineFixture) ->
     assert "未收费" in text
 
 
+@pytest.mark.parametrize(("delay_s", "reason"), [(0.0, "order_failed"), (2.0, "being_ordered")])
+def test_no_offer_follows_a_text_that_there_is_no_order_nor_is_called_ordered(
+    line: LineFixture, delay_s: float, reason: str
+) -> None:
+    one_order_a_day(line)
+    line.database.delays_s = {"place": delay_s}
+    late(line, keys=GONE)
+    (offer,) = [row for row in line.messages() if row["message_class"] == "offer"]
+    assert (offer["state"], offer["reason"]) == ("dropped", reason)
+
+
 def test_a_refusal_that_the_caller_hears_is_not_texted(line: LineFixture) -> None:
     one_order_a_day(line)
     assert "refused_orders_per_day" in late(line, keys=ORDER).said

@@ -313,7 +313,7 @@ def test_planning_twice_is_planning_once(database: LocalDatabase) -> None:
     assert waiting(database) == {"o1": ("due", None)}
 
 
-@pytest.mark.parametrize("reason", ["ordered", "refused", "gave_up", "code_sent"])
+@pytest.mark.parametrize("reason", ["ordered", "order_failed", "refused", "gave_up", "code_sent"])
 def test_what_the_call_forbids_is_recorded_as_dropped_with_the_one_before(
     database: LocalDatabase, reason: str
 ) -> None:

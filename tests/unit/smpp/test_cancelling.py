@@ -208,6 +208,13 @@ def test_several_tones_are_listed_and_chosen_by_number(line: ShortCode, words: s
     assert set(line.orders().values()) == {"cancelled"}
 
 
+def test_a_number_beside_one_that_is_not_in_the_list_cancels_nothing(line: ShortCode) -> None:
+    line.order("1029", "1041")
+    line.text("0000")
+    assert line.text("1 29") == "列表中没有这个序号。重新列出请回0000"
+    assert line.text("1 2") == "已退订2首:《茉莉花》《曲1041》不再使用,不再收费"
+
+
 def test_2_selects_from_the_list_while_it_is_the_newest(line: ShortCode) -> None:
     line.order("1029", "1041")
     line.text("0000")

@@ -128,6 +128,24 @@ def test_what_waits_is_not_forgotten_while_more_is_reserved_than_there_is_room(
     assert [message.mt_id for message in house.bind.submitted] == ["m0", "m1", "waits"]
 
 
+def test_what_has_waited_for_a_second_comes_before_further_places(database: LocalDatabase) -> None:
+    house = House(database, room=2)
+    house.service.startService()
+    kept = [house.service.reserve() for _ in range(2)]
+    house.put(a_message("waits"))
+    for _ in range(3):  # as many as there is room for are being stored at any time
+        house.service.send_reserved(kept.pop(0), None)
+        kept.append(house.service.reserve())
+        house.timer.advance(0)
+    assert house.bind.submitted == []
+    house.timer.advance(1)
+    house.service.send_reserved(kept.pop(0), None)
+    assert house.service.reserve() == ""
+    house.timer.advance(0)
+    assert [message.mt_id for message in house.bind.submitted] == ["waits"]
+    assert house.service.reserve()
+
+
 def test_there_are_no_places_before_the_start_and_after_the_end(house: House) -> None:
     assert house.service.reserve() == ""
     house.service.startService()
