@@ -140,7 +140,8 @@ _STILL_HEARD = (
     .outerjoin(_FILLED_LAST, _alike(_FILLING, _FILLED_LAST))
     .outerjoin(_ENDLESS, _alike(_OWNERS_KIND, _ENDLESS))
     .where(
-        or_(table.c.valid_to.is_(None), table.c.valid_to > bindparam("ended")),
+        # What was published since then may take the place of another, though it ended before.
+        or_(table.c.valid_to.is_(None), table.c.valid_to > bindparam("ended"), ~_PUBLISHED),
         func.coalesce(_SAID_LAST.c.newest, table.c.said_at) <= table.c.said_at,
         func.coalesce(_FILLED_LAST.c.newest, table.c.valid_from) <= table.c.valid_from,
         func.coalesce(_ENDLESS.c.newest, table.c.said_from) <= table.c.said_from,

@@ -105,3 +105,11 @@ def test_what_was_replaced_is_left_out_once_that_was_published(
     database.run_now(stored, [an_old_one(checksum="old"), new])
     found = database.run_now(still_heard, START + at * DAY)
     assert [one.checksum for one in found] == left
+
+
+def test_what_ends_another_by_hindsight_is_not_left_out(database: LocalDatabase) -> None:
+    said = START + 101 * DAY
+    ended = an_old_one(said_at=said, published_at=said, checksum="new", valid_to=START + DAY)
+    database.run_now(stored, [an_old_one(checksum="old"), ended])
+    found = database.run_now(still_heard, START + 100 * DAY)
+    assert [one.checksum for one in found] == ["old", "new"]
