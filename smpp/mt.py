@@ -240,14 +240,14 @@ class MtService(Service):
         return f"{self._host[:31]}/{self._new_id()}"
 
     def _look(self) -> None:
+        # What has waited since the last look found no room beside the places: now it comes first.
+        self._behind = self._behind or self._wanted
         self._ask_again_for_offers(OFFER_HELD)
         old = self._now() - RENEWED_AFTER
         claimed = (*self._ready, *self._under_way.values())
         held = [one for one in claimed if one.leased_at <= old]
         if held:
             Deferred.fromCoroutine(self._renew(held)).addErrback(_failed)
-        # What has waited since the last look found no room beside the places: now it comes first.
-        self._behind = self._behind or self._wanted
         self.wake()
 
     async def _renew(self, held: list[_UnderWay]) -> None:
