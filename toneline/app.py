@@ -52,6 +52,8 @@ from toneline.workers.talk import Begin
 log = structlog.get_logger()
 
 BOUND_POLL_S = 0.02
+AGI_BACKLOG = 1024
+"""Calls that may come in one instant and wait to be taken."""
 SERVICES = ("voice", "sms", "scheduler", "console")
 STORE_MODULES = (
     "catalog.editions",
@@ -196,7 +198,7 @@ class _Base:
 def _voice(base: _Base) -> tuple[Part, Voice]:
     service = voice.voice_service(
         _plan(base.prepared),
-        serverFromString(base.reactor, base.settings.agi.listen),
+        _agi_endpoint(base),
         base.database,
         base.catalogue,
         base.operator,
@@ -206,11 +208,18 @@ def _voice(base: _Base) -> tuple[Part, Voice]:
     return Part("voice", service, service.health, service.bound), service
 
 
+def _agi_endpoint(base: _Base) -> Any:
+    listen = base.settings.agi.listen
+    # Twisted's are 50: whoever finds the queue full is let in a second later at the soonest.
+    backlog = "" if "backlog=" in listen else f":backlog={AGI_BACKLOG}"
+    return serverFromString(base.reactor, f"{listen}{backlog}")
+
+
 def _workers(base: _Base, store: StoreService, count: int) -> tuple[Part, Voice]:
     plan = _plan(base.prepared)
     service = WorkersService(
         base.reactor,
-        serverFromString(base.reactor, base.settings.agi.listen),
+        _agi_endpoint(base),
         lambda number, family: Begin(number, count, plan, store.socket_path, STORE_MODULES, family),
         count,
         structlog.PrintLogger(sys.stderr).msg,
