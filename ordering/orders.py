@@ -7,14 +7,14 @@ writes order, consent, trace and notice. A unique index holds one live order per
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from operator import itemgetter
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from catalog.tones import Prices
 from ordering import outbox
@@ -29,8 +29,6 @@ OWNED_STATES = ("provisioned", "captured")
 NOT_SPENT_STATES = ("undone", "expired", "failed")
 RESTORE_WINDOW = timedelta(minutes=30)
 """How long HF takes back what 00000 cancelled (contract.md)."""
-SHORTEST_REST, LONGEST_REST = timedelta(seconds=60), timedelta(hours=1)
-"""How long an order rests whose step failed at the operator's side."""
 LATE = timedelta(seconds=10)
 """Recorded so long after its confirmation, an order may be undone as long as any other."""
 
@@ -116,10 +114,11 @@ class Order:
     reason: str | None
 
 
-_COLUMNS = tuple(table.c[field] for field in Order.__slots__)
-_BY_ID = select(*_COLUMNS).where(table.c.order_id == bindparam("order_id"))
+COLUMNS = tuple(table.c[field] for field in Order.__slots__)
+"""Of an order's row; see `order_of`."""
+_BY_ID = select(*COLUMNS).where(table.c.order_id == bindparam("order_id"))
 _OF_NUMBER = (
-    select(*_COLUMNS)
+    select(*COLUMNS)
     .where(table.c.msisdn == bindparam("msisdn"))
     .order_by(table.c.requested_at, table.c.order_id)
 )
@@ -137,7 +136,8 @@ _INSERT_CONSENT = insert(consent)
 _INSERT_EVENT = insert(event).inline()
 
 
-def _order(row: Row[Any]) -> Order:
+def order_of(row: Row[Any]) -> Order:
+    """Return the order of a row of `COLUMNS`."""
     return Order(*row)  # type: ignore[call-arg]  # a row has the fields in their order
 
 
@@ -299,7 +299,7 @@ def _record(
 def find_order(connection: Connection, order_id: str) -> Order | None:
     """Return an order by its id."""
     row = connection.execute(_BY_ID, {"order_id": order_id}).one_or_none()
-    return None if row is None else _order(row)
+    return None if row is None else order_of(row)
 
 
 def state_of(connection: Connection, order_id: str) -> str | None:
@@ -310,19 +310,19 @@ def state_of(connection: Connection, order_id: str) -> str | None:
 
 def orders_of(connection: Connection, msisdn: str) -> tuple[Order, ...]:
     """Return every order of a number, oldest first."""
-    return tuple(_order(row) for row in connection.execute(_OF_NUMBER, {"msisdn": msisdn}))
+    return tuple(order_of(row) for row in connection.execute(_OF_NUMBER, {"msisdn": msisdn}))
 
 
 def owned(connection: Connection, msisdn: str) -> tuple[Order, ...]:
     """Return the orders that are under way or owned, oldest first."""
-    return tuple(_order(row) for row in connection.execute(_LIVE, {"msisdn": msisdn}))
+    return tuple(order_of(row) for row in connection.execute(_LIVE, {"msisdn": msisdn}))
 
 
 def live_order(connection: Connection, msisdn: str, tone_code: str) -> Order | None:
     """Return the order of a tone that is under way or owned."""
     values = {"msisdn": msisdn, "tone_code": tone_code}
     row = connection.execute(_LIVE_OF_TONE, values).one_or_none()
-    return None if row is None else _order(row)
+    return None if row is None else order_of(row)
 
 
 def consent_of(connection: Connection, order_id: str) -> dict[str, Any] | None:
@@ -336,156 +336,6 @@ def consent_of(connection: Connection, order_id: str) -> dict[str, Any] | None:
         "answered_at": row.answered_at,
         "quote": json.loads(row.quote),
     }
-
-
-# ---------------------------------------------------------------- fulfilment, by the scheduler
-
-_DUE = (
-    select(*_COLUMNS)
-    .where(
-        table.c.next_at <= bindparam("now"),
-        or_(table.c.claimed_until.is_(None), table.c.claimed_until < bindparam("now")),
-    )
-    .order_by(table.c.next_at)
-    .limit(bindparam("count"))
-    .with_for_update(skip_locked=True)
-)
-_CLAIM = (
-    update(table)
-    .where(table.c.order_id == bindparam("claimed"))
-    .values(claimed_by=bindparam("host"), claimed_until=bindparam("until"))
-)
-
-
-def claim_due(
-    connection: Connection, host: str, count: int, now: datetime, lease_s: float
-) -> tuple[Order, ...]:
-    """Return orders whose next step is due, leased to `host`: confirmed or provisioned ones."""
-    due = tuple(_order(row) for row in connection.execute(_DUE, {"now": now, "count": count}))
-    if due:
-        until = now + timedelta(seconds=lease_s)
-        connection.execute(
-            _CLAIM, [{"claimed": order.order_id, "host": host, "until": until} for order in due]
-        )
-    return due
-
-
-_STEP = update(table).where(
-    table.c.order_id == bindparam("stepped"), table.c.state == bindparam("before")
-)
-_PROVISION = _STEP.values(
-    state="provisioned",
-    provisioned_at=bindparam("at"),
-    next_at=bindparam("next"),
-    claimed_by=None,
-    claimed_until=None,
-)
-_CAPTURE = _STEP.values(
-    state="captured",
-    captured_at=bindparam("at"),
-    next_at=None,
-    claimed_by=None,
-    claimed_until=None,
-)
-
-
-def provisioned(
-    connection: Connection, done: Sequence[Order], undo_min: int, now: datetime
-) -> None:
-    """Record that the subscribers have their tones; capture is due `undo_min` after the consent."""
-    for order in done:
-        values = {
-            "stepped": order.order_id,
-            "before": "confirmed",
-            "at": now,
-            "next": (order.confirmed_at or now) + timedelta(minutes=undo_min),
-        }
-        if connection.execute(_PROVISION, values).rowcount:
-            record(connection, now, order.msisdn, "provision", {"state": "provisioned"}, order)
-            announce(connection, f"order:{order.order_id}")
-
-
-def captured(connection: Connection, done: Sequence[Order], now: datetime) -> None:
-    """Record that what the subscribers were told was charged."""
-    for order in done:
-        values = {"stepped": order.order_id, "before": "provisioned", "at": now}
-        if connection.execute(_CAPTURE, values).rowcount:
-            record(connection, now, order.msisdn, "charge", {"fen": order.pays_fen}, order)
-
-
-_PUT_OFF = (
-    update(table)
-    .where(
-        table.c.order_id == bindparam("failed"),
-        table.c.next_at.is_not(None),
-        table.c.claimed_by == bindparam("host"),
-    )
-    .values(claimed_until=bindparam("until"))
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Steps:
-    """What became of the orders that a host had claimed.
-
-    `failed`: those that the operator failed, each (order_id, since when it fails).
-    """
-
-    done: tuple[Order, ...] = ()
-    failed: tuple[tuple[str, datetime], ...] = ()
-
-
-def advance(
-    connection: Connection,
-    steps: Steps,
-    undo_min: int,
-    host: str,
-    count: int,
-    now: datetime,
-    lease_s: float,
-) -> tuple[Order, ...]:
-    """Record the steps of what was claimed, and claim anew, in one transaction."""
-    provisioned(connection, [one for one in steps.done if one.state == "confirmed"], undo_min, now)
-    captured(connection, [one for one in steps.done if one.state == "provisioned"], now)
-    put_off(connection, host, steps.failed, now)
-    return claim_due(connection, host, count, now, lease_s)
-
-
-def put_off(
-    connection: Connection, host: str, failed: Sequence[tuple[str, datetime]], now: datetime
-) -> None:
-    """Let orders (order_id, since when it fails) that `host` holds rest before they are due again.
-
-    Each rests as long as it has been failing, so it is tried ever more seldom, within limits.
-    """
-    for order_id, since in failed:
-        until = now + max(SHORTEST_REST, min(now - since, LONGEST_REST))
-        connection.execute(_PUT_OFF, {"failed": order_id, "host": host, "until": until})
-
-
-_RELEASE = (
-    update(table)
-    .where(table.c.next_at.is_not(None), table.c.claimed_until < bindparam("now"))
-    .values(claimed_by=None, claimed_until=None)
-)
-
-
-def release_stale_claims(connection: Connection, now: datetime) -> int:
-    """Free orders whose host died while it held them; return how many."""
-    return connection.execute(_RELEASE, {"now": now}).rowcount
-
-
-_RELEASE_HELD = (
-    update(table)
-    .where(table.c.next_at.is_not(None), table.c.claimed_by == bindparam("holder"))
-    .values(claimed_by=None, claimed_until=None)
-)
-
-
-def release_held(connection: Connection, hosts: Sequence[str]) -> int:
-    """Free at once the orders that these hosts held, which are known to be dead."""
-    released = [connection.execute(_RELEASE_HELD, {"holder": host}).rowcount for host in hosts]
-    return sum(released)
 
 
 # ---------------------------------------------------------------- taking back
@@ -557,7 +407,7 @@ def restore(
     would have been.
     """
     rows = connection.execute(
-        select(*_COLUMNS).where(
+        select(*COLUMNS).where(
             table.c.msisdn == msisdn,
             table.c.state == "cancelled",
             table.c.reason == reason,
@@ -565,7 +415,7 @@ def restore(
         )
     )
     restored = []
-    for order in map(_order, rows.all()):
+    for order in map(order_of, rows.all()):
         if live_order(connection, msisdn, order.tone_code) is not None:
             continue
         state, next_at = _resumed(order, undo_min, now)

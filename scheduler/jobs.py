@@ -10,8 +10,9 @@ from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.python.failure import Failure
 
-from ordering import claims, consent, orders, outbox, receipts
-from ordering.orders import Order, Steps
+from ordering import claims, consent, fulfilment, outbox, receipts
+from ordering.fulfilment import Steps
+from ordering.orders import Order
 from ordering.provisioning import Operator
 from store.database import Database
 
@@ -33,7 +34,7 @@ def expire_questions(connection: Connection, now: datetime) -> int:
 
 def release_stale_orders(connection: Connection, now: datetime) -> int:
     """Free orders whose host died while it held them."""
-    return orders.release_stale_claims(connection, now)
+    return fulfilment.release_stale_claims(connection, now)
 
 
 def release_stale_messages(connection: Connection, now: datetime, resent: tuple[str, ...]) -> int:
@@ -80,7 +81,7 @@ async def fulfil_due(
     while True:
         most = BATCH if goes_on() else 0
         values = (steps, undo_min, host, most, now(), LEASE_S)
-        due = await database.run(orders.advance, *values)
+        due = await database.run(fulfilment.advance, *values)
         if not due:
             return taken
         taken += len(due)

@@ -64,6 +64,7 @@ STORE_MODULES = (
     "ordering.callbacks",
     "ordering.contact",
     "ordering.claims",
+    "ordering.fulfilment",
     "ordering.orders",
     "ordering.outbox",
     "ordering.outcomes",

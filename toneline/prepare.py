@@ -23,7 +23,7 @@ from catalog.tones import Tone, all_tones, has_others, put_tones, spell_anew
 from catalog.values import NotAMobile, parse_msisdn
 from config.settings import Settings, zone
 from ivr.prompts import PromptBook, PromptBookInvalid
-from ordering import claims, orders
+from ordering import claims, fulfilment
 from ordering.texts import BadTexts, Texts
 from smpp.smsc_rules import PLAIN, BadScript, Script, read_script
 from store.database import LocalDatabase
@@ -129,7 +129,7 @@ def _appear(settings: Settings, folders: Folders) -> Presence:
         now, classes = datetime.now(UTC), resent(smscs_of(settings))
         with closing(LocalDatabase(engine_for(folders.database_url))) as database:
             taken_back = database.run_now(claims.release_held, presence.dead, now, classes)
-            freed = database.run_now(orders.release_held, presence.dead)
+            freed = database.run_now(fulfilment.release_held, presence.dead)
         if taken_back or freed:
             log.warning("killed_before", messages_taken_back=taken_back, orders_freed=freed)
         presence.forget(presence.dead)

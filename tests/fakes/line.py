@@ -26,7 +26,7 @@ from ivr.call import Line
 from ivr.channel import CallerHungUp
 from ivr.line import take_call
 from ivr.prompts import PromptBook
-from ordering import orders
+from ordering import fulfilment
 from ordering.provisioning import LocalOperator
 from ordering.texts import Texts
 from store import schema
@@ -199,10 +199,10 @@ class LineFixture:
 
 def provision_all(connection: Connection, now: datetime) -> None:
     """What the scheduler does with orders that are due."""
-    due = orders.claim_due(connection, "test", 100, now, 60)
+    due = fulfilment.claim_due(connection, "test", 100, now, 60)
     waiting = [order for order in due if order.state == "confirmed"]
     if waiting:
-        orders.provisioned(connection, waiting, 30, now)
+        fulfilment.provisioned(connection, waiting, 30, now)
 
 
 @cache

@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 
 from catalog.snapshot import Snapshot
 from catalog.tones import Tone, put_tones
-from ordering import contact, orders, outcomes
+from ordering import contact, fulfilment, orders, outcomes
 from ordering import outbox as outgoing
 from ordering.provisioning import LocalOperator, LocalTerms, NoQuote, Operator
 from ordering.texts import Texts
@@ -165,8 +165,8 @@ class ShortCode:
 
     def provision(self) -> None:
         """Do what the scheduler does with orders that are due."""
-        due = self.database.run_now(orders.claim_due, "host", 100, self.now, 60)
-        self.database.run_now(orders.provisioned, due, 30, self.now)
+        due = self.database.run_now(fulfilment.claim_due, "host", 100, self.now, 60)
+        self.database.run_now(fulfilment.provisioned, due, 30, self.now)
 
     def send_offer(self) -> None:
         """Let an offer have been sent just now."""

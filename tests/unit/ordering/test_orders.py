@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, select, text
 
 from catalog.tones import Prices
-from ordering import orders
+from ordering import fulfilment, orders
 from ordering.orders import Limits, OrderRefused, OrderRequest, Placed
 from ordering.outbox import Message
 from ordering.provisioning import Quote
@@ -54,11 +54,11 @@ def place(
 
 
 def fulfil(database: LocalDatabase, now: datetime, undo_min: int = 30) -> list[str]:
-    due = database.run_now(orders.claim_due, "host", 100, now, 60.0)
+    due = database.run_now(fulfilment.claim_due, "host", 100, now, 60.0)
     confirmed = [order for order in due if order.state == "confirmed"]
     owned = [order for order in due if order.state == "provisioned"]
-    database.run_now(orders.provisioned, confirmed, undo_min, now)
-    database.run_now(orders.captured, owned, now)
+    database.run_now(fulfilment.provisioned, confirmed, undo_min, now)
+    database.run_now(fulfilment.captured, owned, now)
     return [order.order_id for order in due]
 
 
@@ -200,21 +200,21 @@ def test_an_order_is_provisioned_at_once_and_charged_after_the_undo_time(
 
 def test_a_claimed_order_is_left_alone_until_its_lease_ends(database: LocalDatabase) -> None:
     place(database, a_request())
-    assert len(database.run_now(orders.claim_due, "one", 10, NOON, 60.0)) == 1
-    assert database.run_now(orders.claim_due, "two", 10, NOON, 60.0) == ()
-    assert database.run_now(orders.release_stale_claims, NOON + MINUTE / 2) == 0
-    assert database.run_now(orders.release_stale_claims, NOON + 2 * MINUTE) == 1
-    assert len(database.run_now(orders.claim_due, "two", 10, NOON + 2 * MINUTE, 60.0)) == 1
+    assert len(database.run_now(fulfilment.claim_due, "one", 10, NOON, 60.0)) == 1
+    assert database.run_now(fulfilment.claim_due, "two", 10, NOON, 60.0) == ()
+    assert database.run_now(fulfilment.release_stale_claims, NOON + MINUTE / 2) == 0
+    assert database.run_now(fulfilment.release_stale_claims, NOON + 2 * MINUTE) == 1
+    assert len(database.run_now(fulfilment.claim_due, "two", 10, NOON + 2 * MINUTE, 60.0)) == 1
 
 
 def test_an_order_held_by_a_host_that_is_known_to_be_dead_is_free_at_once(
     database: LocalDatabase,
 ) -> None:
     place(database, a_request())
-    database.run_now(orders.claim_due, "one", 10, NOON, 60.0)
-    assert database.run_now(orders.release_held, ("two", "on")) == 0
-    assert database.run_now(orders.release_held, ("two", "one")) == 1
-    assert len(database.run_now(orders.claim_due, "two", 10, NOON, 60.0)) == 1
+    database.run_now(fulfilment.claim_due, "one", 10, NOON, 60.0)
+    assert database.run_now(fulfilment.release_held, ("two", "on")) == 0
+    assert database.run_now(fulfilment.release_held, ("two", "one")) == 1
+    assert len(database.run_now(fulfilment.claim_due, "two", 10, NOON, 60.0)) == 1
 
 
 def test_the_last_order_is_undone_within_its_time_and_never_charged(

@@ -17,6 +17,7 @@ MODULES = (
     "ordering.consent",
     "ordering.contact",
     "ordering.claims",
+    "ordering.fulfilment",
     "ordering.orders",
     "ordering.outbox",
     "ordering.outcomes",
@@ -82,7 +83,7 @@ def test_a_numbers_orders_of_a_day_are_found_by_the_number(connection: Connectio
     assert "msisdn=?" in step
 
 
-@pytest.mark.parametrize("name", ["ordering.claims._CANDIDATES", "ordering.orders._DUE"])
+@pytest.mark.parametrize("name", ["ordering.claims._CANDIDATES", "ordering.fulfilment._DUE"])
 def test_what_is_due_is_found_in_its_order(connection: Connection, name: str) -> None:
     found = "; ".join(plan(connection, name))
     assert "ix_" in found

@@ -7,7 +7,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from catalog.tones import Prices
-from ordering import orders
+from ordering import fulfilment, orders
 from ordering.prices import pays
 from ordering.provisioning import (
     LocalOperator,
@@ -58,8 +58,8 @@ def test_who_may_not_order_is_told_why(
 def test_an_owned_tone_is_not_sold_again(database: LocalDatabase) -> None:
     database.run_now(orders.place, a_request(), None, LIMITS, NOON)
     assert quote(database).eligible
-    due = database.run_now(orders.claim_due, "host", 1, NOON, 60.0)
-    database.run_now(orders.provisioned, due, 30, NOON)
+    due = database.run_now(fulfilment.claim_due, "host", 1, NOON, 60.0)
+    database.run_now(fulfilment.provisioned, due, 30, NOON)
     assert quote(database).reason == "owned"
 
 

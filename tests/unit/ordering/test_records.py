@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, select
 
-from ordering import consent, contact, orders, receipts, records
+from ordering import consent, contact, fulfilment, orders, receipts, records
 from ordering.outbox import Message
 from ordering.outcomes import Part
 from ordering.records import CallEnded, CallStarted, Preview
@@ -113,10 +113,10 @@ def test_a_message_is_traced_with_its_attempts_its_smsc_and_each_part(
 
 def test_an_order_its_consent_charge_and_notice_are_in_the_trace(database: LocalDatabase) -> None:
     database.run_now(orders.place, a_request(), a_notice(), LIMITS, NOON)
-    due = database.run_now(orders.claim_due, "host", 1, NOON, 60.0)
-    database.run_now(orders.provisioned, due, 0, NOON)
-    due = database.run_now(orders.claim_due, "host", 1, NOON, 60.0)
-    database.run_now(orders.captured, due, NOON)
+    due = database.run_now(fulfilment.claim_due, "host", 1, NOON, 60.0)
+    database.run_now(fulfilment.provisioned, due, 0, NOON)
+    due = database.run_now(fulfilment.claim_due, "host", 1, NOON, 60.0)
+    database.run_now(fulfilment.captured, due, NOON)
     assert sorted(kinds(database)) == ["charge", "consent", "mt", "order", "provision"]
     (consent,) = [one for one in database.run_now(records.trace, NUMBER) if one.kind == "consent"]
     assert consent.detail["answer"] == "1"
