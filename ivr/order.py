@@ -53,14 +53,16 @@ async def _heard(call: Call, sounds: tuple[str, ...]) -> Press:
 
     Asterisk keeps what is pressed while nothing is played, and gives it to the next sound.
     """
-    for sound in sounds[:1]:
-        heard = await call.ear.play(sound)
-        while heard.press is not None and heard.end_ms < WAITING_KEY_MS:
-            call.press_meanwhile(heard.press)
-            heard = await call.ear.play(sound, heard.end_ms)
-        if heard.press is not None:
-            return heard.press
-    return await call.ear.hear(*sounds[1:])
+    press = await _begun(call, sounds[0]) if sounds else None
+    return press or await call.ear.hear(*sounds[1:])
+
+
+async def _begun(call: Call, sound: str) -> Press:
+    heard = await call.ear.play(sound)
+    while heard.press is not None and heard.end_ms < WAITING_KEY_MS:
+        call.press_meanwhile(heard.press)
+        heard = await call.ear.play(sound, heard.end_ms)
+    return heard.press
 
 
 async def _order(call: Call, tone: Tone) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 from typing import Protocol as Interface
@@ -34,6 +33,7 @@ from smpp.events import (
 )
 from smpp.session import Session
 from smpp.states import State
+from smpp.waiting import at_most
 
 log = structlog.get_logger()
 
@@ -128,6 +128,7 @@ class BindService(Service):
         self._attempt = _Attempt()
         self._told_at = -MALFORMED_EVERY_S
         self._untold = 0
+        self._malformed_why = ""
 
     # ---- what the owner asks
 
@@ -289,17 +290,18 @@ class BindService(Service):
         log.error("smsc_bind_refused", smsc=self._smsc, status=status_name(event.status))
 
     def _malformed(self, event: Malformed) -> None:
-        self._untold += 1
+        self._untold, self._malformed_why = self._untold + 1, event.why
         if self._monotonic() - self._told_at >= MALFORMED_EVERY_S:
-            self._tell_malformed(event.why)
+            self._tell_malformed()
 
-    def _tell_malformed(self, why: str) -> None:
-        log.warning("smsc_malformed_pdu", smsc=self._smsc, why=why, count=self._untold)
+    def _tell_malformed(self) -> None:
+        why, count = self._malformed_why, self._untold
+        log.warning("smsc_malformed_pdu", smsc=self._smsc, why=why, count=count)
         self._told_at, self._untold = self._monotonic(), 0
 
     def _closed(self, event: Closed) -> None:
         if self._untold:
-            self._tell_malformed(event.why)
+            self._tell_malformed()
         if self._attempt.refusal is None:
             self.detail = event.why
         log.info("smsc_closed", smsc=self._smsc, why=event.why)
@@ -316,17 +318,6 @@ class BindService(Service):
         if self._connection is None or self._connection.session.state is not State.BOUND:
             return None
         return self._connection.session
-
-
-async def at_most(reactor: Reactor, seconds: float, waiting: Deferred[None]) -> None:
-    """Wait, but no longer than so."""
-    with suppress(CancelledError):
-        call = reactor.callLater(seconds, waiting.cancel)
-        try:
-            await waiting
-        finally:
-            if call.active():
-                call.cancel()
 
 
 def _nothing(bind: BindService, event: Event) -> None:  # noqa: ARG001 - a note on nothing

@@ -19,7 +19,7 @@ from twisted.internet.defer import Deferred, gatherResults
 
 from config.settings import Smsc
 from smpp import text
-from smpp.bind import DEFAULT_BACKOFF, DRAIN_S, Backoff, BindService, ClientEndpoint, at_most
+from smpp.bind import DEFAULT_BACKOFF, DRAIN_S, Backoff, BindService, ClientEndpoint
 from smpp.commands import Bind, BindMode, Status, SubmitSm, relative_time, status_name
 from smpp.connection import Alarm, EsmeProtocol, Reactor
 from smpp.counters import Counters
@@ -41,6 +41,7 @@ from smpp.pace import Pace
 from smpp.pdu import UnencodablePdu, encode
 from smpp.receipt import Receipt
 from smpp.session import THROTTLING, Limits, Session
+from smpp.waiting import at_most
 
 QUEUE_S: Final = 10.0
 """A part waits so long for the rate and for room in a window; then it is `not_sent`."""

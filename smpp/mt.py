@@ -21,11 +21,11 @@ from ordering import claims, contact, receipts
 from ordering.claims import Claim
 from ordering.contact import ContactPolicy
 from ordering.outcomes import Outcome, Part, settle, settle_all
-from smpp.bind import at_most
 from smpp.commands import Status
 from smpp.messages import LateResponse, MtMessage, PartResult, SubmitResult
 from smpp.receipt import Receipt
 from smpp.retry import OnLost, outcome_of
+from smpp.waiting import at_most
 from store.database import Database, StoreBusy, StoreError, StoreUnavailable
 
 log = structlog.get_logger()
