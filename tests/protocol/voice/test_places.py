@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import structlog
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError, ConnectError
 
 from ivr.channel import CallerHungUp, Channel
 from ivr.service import MAX_SPOKEN_REFUSALS, Refusal, VoiceService
 from tests.fakes.asterisk import FakeAsterisk
-from tests.protocol.voice_house import (
+from tests.protocol.voice.house import (
     greet,
     local_endpoint,
     named,
@@ -21,20 +19,7 @@ from tests.protocol.voice_house import (
     settled,
     voice_line,
 )
-from tests.reactor import leftovers, reactor, run_in_reactor
-
-
-@pytest.fixture(autouse=True)
-def _nothing_left_behind() -> Iterator[None]:
-    yield
-    run_in_reactor(settled)
-    assert leftovers() == []
-
-
-@pytest.fixture
-def events() -> Iterator[list[Any]]:
-    with structlog.testing.capture_logs() as captured:
-        yield captured
+from tests.reactor import reactor, run_in_reactor
 
 
 def test_over_the_limit_a_call_is_refused_in_words() -> None:

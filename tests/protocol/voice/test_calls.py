@@ -4,36 +4,21 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import structlog
 from twisted.internet.defer import Deferred
 
 from ivr.channel import CallerHungUp, Channel
 from ivr.counts import turnarounds
 from tests.fakes.asterisk import FakeAsterisk, environment
-from tests.protocol.voice_house import (
+from tests.protocol.voice.house import (
     greet,
     named,
     settled,
     voice_line,
 )
-from tests.reactor import leftovers, run_in_reactor
-
-
-@pytest.fixture(autouse=True)
-def _nothing_left_behind() -> Iterator[None]:
-    yield
-    run_in_reactor(settled)
-    assert leftovers() == []
-
-
-@pytest.fixture
-def events() -> Iterator[list[Any]]:
-    with structlog.testing.capture_logs() as captured:
-        yield captured
+from tests.reactor import run_in_reactor
 
 
 def test_a_call_is_taken_from_its_environment_to_its_end() -> None:
