@@ -6,77 +6,29 @@ description is its help; `config/toneline.toml` shows the same sentences to the 
 
 from __future__ import annotations
 
-import ipaddress
-import re
-from datetime import time
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     ValidationInfo,
     field_validator,
 )
 
-
-def _access_number(number: str) -> str:
-    if re.fullmatch(r"[0-9]{3,15}", number) is None:
-        raise ValueError("an access number is 3 to 15 digits")
-    return number
-
-
-def _network(address: str) -> str:
-    try:
-        ipaddress.ip_network(address, strict=False)
-    except ValueError:
-        raise ValueError("an IP address or network such as 192.0.2.0/24") from None
-    return address
-
-
-_OPTIONS = r"(:(interface=)?([^:\\=]|\\.)*|:backlog=[0-9]+)*"
-_TCP = re.compile(rf"tcp6?:(?P<port>[0-9]{{1,5}}){_OPTIONS}")
-
-
-def _endpoint(description: str) -> str:
-    if re.fullmatch(r"unix:[^:]+(:.*)?", description) is not None:
-        return description
-    return _tcp_endpoint(description)
-
-
-def _tcp_endpoint(description: str) -> str:
-    match = _TCP.fullmatch(description)
-    if match is None or int(match["port"]) > 65535:
-        raise ValueError("a Twisted endpoint such as tcp:4573:interface=127.0.0.1")
-    return description
-
-
-def _timezone(name: str) -> str:
-    if name not in available_timezones():
-        raise ValueError("a time zone's name such as Asia/Shanghai")
-    return name
-
-
-def _database_url(url: str) -> str:
-    if url and re.match(r"(sqlite:///|postgresql\+psycopg://).", url) is None:
-        raise ValueError(
-            "empty, or sqlite:///FILE, or postgresql+psycopg://USER:PASSWORD@HOST/NAME"
-        )
-    return url
-
-
-def _pin(given: object) -> object:
-    # In the environment a PIN looks like a number; one that begins with 0 does not.
-    return str(given) if isinstance(given, int) else given
-
-
-def _prefix(digits: str) -> str:
-    if re.fullmatch(r"(86)?1[0-9]{0,10}", digits) is None:
-        raise ValueError("the first digits of mobile numbers, such as 139")
-    return digits if digits.startswith("86") else f"86{digits}"
+from config.kinds import (
+    AccessNumber,
+    DatabaseUrl,
+    Endpoint,
+    Hours,
+    Network,
+    Pin,
+    Prefix,
+    TcpEndpoint,
+    Timezone,
+)
 
 
 def _different_names(smscs: list[Smsc]) -> list[Smsc]:
@@ -90,37 +42,6 @@ def _one_sends(smscs: list[Smsc]) -> list[Smsc]:
     if smscs and all(smsc.bind == "receiver" for smsc in smscs):
         raise ValueError("nothing could be sent: every one of them is bound as a receiver alone")
     return smscs
-
-
-def _hours(text: str) -> str:
-    if text:
-        parse_hours(text)
-    return text
-
-
-AccessNumber = Annotated[str, AfterValidator(_access_number)]
-Network = Annotated[str, AfterValidator(_network)]
-Endpoint = Annotated[str, AfterValidator(_endpoint)]
-TcpEndpoint = Annotated[str, AfterValidator(_tcp_endpoint)]
-Hours = Annotated[str, AfterValidator(_hours)]
-Prefix = Annotated[str, AfterValidator(_prefix)]
-
-
-def parse_hours(text: str) -> tuple[time, time]:
-    """Return both ends of `08:00-21:00`; an empty text is the whole day."""
-    if not text:
-        return time.min, time.max
-    match = re.fullmatch(r"([0-2][0-9]):([0-5][0-9])-([0-2][0-9]):([0-5][0-9])", text)
-    if match is None:
-        raise ValueError('hours such as "08:00-21:00", or "" for all hours')
-    try:
-        start = time(int(match[1]), int(match[2]))
-        end = time.max if text.endswith("-24:00") else time(int(match[3]), int(match[4]))
-    except ValueError:
-        raise ValueError('hours such as "08:00-21:00", or "" for all hours') from None
-    if start >= end:
-        raise ValueError("hours that begin before they end, on one day")
-    return start, end
 
 
 class _Section(BaseModel):
@@ -138,7 +59,7 @@ class Line(_Section):
         pattern=r"^[A-Za-z0-9_]+$",
         description='Of prompts and SMS texts: "zh_CN" or "en" (folders below paths.messages).',
     )
-    timezone: Annotated[str, AfterValidator(_timezone)] = Field(
+    timezone: Timezone = Field(
         "Asia/Shanghai", description="Local days and hours are counted here."
     )
     answer: Literal["immediate", "early_media"] = Field(
@@ -167,7 +88,7 @@ class Line(_Section):
         default_factory=list,
         description="Mobile numbers from which ** at the menu rehearses the line of another day.",
     )
-    rehearsal_pin: Annotated[str, BeforeValidator(_pin)] = Field(
+    rehearsal_pin: Pin = Field(
         "",
         pattern=r"^([0-9]{4,12})?$",
         repr=False,
@@ -387,7 +308,7 @@ class Simulator(_Section):
 class Database(_Section):
     """Where the truth is kept."""
 
-    url: Annotated[str, AfterValidator(_database_url)] = Field(
+    url: DatabaseUrl = Field(
         "",
         description="Empty: toneline.db below paths.var. Or postgresql+psycopg://...",
         repr=False,

@@ -18,7 +18,8 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.web.server import Site
 
 from catalog.current import CurrentCatalogue
-from config.settings import Settings, parse_hours, service_senders, zone
+from config.kinds import parse_hours
+from config.settings import Settings, service_senders, zone
 from ivr.ami import AmiAccess, Session
 from ivr.ami_connection import AmiConnection
 from ivr.ami_link import AmiLink

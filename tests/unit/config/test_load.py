@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from config.kinds import parse_hours
 from config.load import BadSettings, load_settings
-from config.settings import Settings, Smsc, parse_hours, zone
+from config.settings import Settings, Smsc, zone
 
 SHIPPED = Path(__file__).parents[3] / "config" / "toneline.toml"
 
