@@ -96,11 +96,11 @@ class Asterisk:
     ) -> None:
         """End the process and remove its folder."""
         if self._process is not None:
-            if self._process.poll() is None:
-                self.command("core stop now", check=False)
             try:
+                if self._process.poll() is None:
+                    self.command("core stop now", check=False)
                 self._process.wait(10)
-            except subprocess.TimeoutExpired:
+            except subprocess.TimeoutExpired:  # it is overloaded, or hangs
                 self._process.kill()
                 self._process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
