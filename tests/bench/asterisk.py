@@ -129,16 +129,20 @@ class _Scene:
             hold_s=self._hold_s,
             first_caller=first,
         )
+        cpu = CpuWatch(pids | {"sipp": load.pid}, time.monotonic)
+        watching = threading.Thread(target=_watch_second_half, args=(cpu, seconds))
         with load:
-            with CpuWatch(pids | {"sipp": load.pid}, time.monotonic) as cpu:
-                listened = self._listen(dialled, seconds, keys)
+            watching.start()
+            listened = self._listen(dialled, seconds, keys)
             counted = load.report()
+            watching.join()
         report: dict[str, Any] = {
             "calls": counted.calls,
             "failed": counted.failed,
             "retransmissions": counted.retransmissions,
             "invite_to_answer_ms": percentiles_ms(counted.answers_s),
             "cpu_percent": cpu.percent(),
+            "idle_percent": cpu.idle_percent(),
             **self._heard(listened),
         }
         if dialled == DIALLED:
@@ -224,6 +228,13 @@ def begins(call: Call, library: Library) -> list[Begin]:
         if piece.file_from_ms < FRAME_MS
         and 0 <= (first := (piece.from_ms - piece.file_from_ms) * SAMPLES_PER_MS) < len(sound)
     ]
+
+
+def _watch_second_half(cpu: CpuWatch, seconds: float) -> None:
+    """Only then are as many calls up as there will be."""
+    time.sleep(seconds / 2)
+    with cpu:
+        time.sleep(seconds / 2)
 
 
 def _listen(one: Listened, keys: int, stay_s: float) -> None:

@@ -71,18 +71,26 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def idle_s() -> float:
+    """Seconds that this machine's cores have been idle so far, all of them together (proc(5))."""
+    fields = Path("/proc/stat").read_text(encoding="utf-8").split()  # user, nice, system, idle
+    return int(fields[4]) / os.sysconf("SC_CLK_TCK")
+
+
 class CpuWatch:
-    """What processes use of a core between its start and its end, by name."""
+    """What processes use of a core between its start and its end, by name, and what is left."""
 
     def __init__(self, pids: dict[str, int], clock: Callable[[], float]) -> None:
         self._pids = pids
         self._clock = clock
         self._before: dict[str, float] = {}
+        self._idle_s = 0.0
         self.used_s: dict[str, float] = {}
         self.lasted_s = 0.0
 
     def __enter__(self) -> CpuWatch:
         self._before = {name: cpu_s(pid) for name, pid in self._pids.items()}
+        self._idle_s = -idle_s()
         self.lasted_s = -self._clock()
         return self
 
@@ -93,8 +101,13 @@ class CpuWatch:
         trace: TracebackType | None,
     ) -> None:
         self.lasted_s += self._clock()
+        self._idle_s += idle_s()
         self.used_s = {name: cpu_s(pid) - self._before[name] for name, pid in self._pids.items()}
 
     def percent(self) -> dict[str, int]:
         """Percent of one core, by name."""
         return {name: round(100 * used / self.lasted_s) for name, used in self.used_s.items()}
+
+    def idle_percent(self) -> int:
+        """Percent of one core that nobody used: 200 is two idle cores."""
+        return round(100 * self._idle_s / self.lasted_s)

@@ -89,8 +89,8 @@ def asterisk(rates: list[Figures]) -> str:
     head = (
         *("calls/s", "server", "failed", "INVITE to answer p50 / p99, ms"),
         *("to the first sound p50 / max, ms", "key to the next prompt p50 / max, ms"),
-        *("keys acted on", "RTP: lost, gaps > 40 ms, longest, ms"),
-        *("CPU % of a core: Asterisk, line, store, SIPp", "previews stored"),
+        *("keys recorded / heard to act", "RTP: lost, gaps > 40 ms, longest, ms"),
+        *("CPU % of a core: Asterisk, line, store, SIPp", "idle, % of a core", "previews stored"),
     )
     rows = [_rate_row(rate, server) for rate in rates for server in ("playback", "line")]
     return table(head, rows)
@@ -106,11 +106,16 @@ def _rate_row(rate: Figures, server: str) -> list[object]:
         _pair(run["invite_to_answer_ms"], "p50", "p99"),
         _pair(run["invite_to_first_sound_ms"], "p50", "max"),
         _pair(run["key_to_prompt_ms"], "p50", "max"),
-        f"{run['keys_acted_on']} of {run['keys_sent']}" if ours else "",
+        _keys(run) if ours else "",
         f"{rtp['lost']}, {rtp['gaps_over_40_ms']}, {_short(rtp['gap_max_ms'])}" if rtp else "",
         ", ".join(str(cpu[name]) for name in ("asterisk", "line", "store", "sipp")),
+        run["idle_percent"],
         f"{run['stored']['previews']} of {run['calls']}" if ours else "",
     ]
+
+
+def _keys(run: Figures) -> str:
+    return f"{run['keys_recorded']} / {run['keys_acted_on']} of {run['keys_sent']}"
 
 
 def notice(figures: Figures) -> str:
