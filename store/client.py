@@ -14,7 +14,7 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from store.changes import EXTERNAL, Subscriptions
-from store.engine import StoreBusy, StoreError
+from store.engine import StoreBusy, StoreClosed, StoreError
 from store.wire import CHANGED, VALUE, Codec, Frames, WireError
 
 P = ParamSpec("P")
@@ -101,7 +101,7 @@ class StoreClient(Service):
         if named:
             raise TypeError("values go to the store by position")
         if self._drained is not None:
-            return fail(StoreError("the store is closed"))
+            return fail(StoreClosed("the store is closed"))
         if len(self._pending) >= self._most_pending:
             return fail(StoreBusy(f"{len(self._pending)} requests wait for the store already"))
         self._last_id += 1
@@ -187,7 +187,7 @@ class StoreClient(Service):
         while self._pending:
             _, pending = self._pending.popitem()
             if pending.deferred is not None:
-                pending.deferred.errback(StoreError("the store was closed before it answered"))
+                pending.deferred.errback(StoreClosed("the store was closed before it answered"))
 
 
 class _Connection(Protocol):

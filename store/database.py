@@ -14,10 +14,25 @@ from twisted.internet.defer import Deferred, fail, succeed
 
 from store import changes
 from store.connection import PreparedStatements
-from store.engine import StoreBusy, StoreError, StoreUnavailable, engine_for, explained
+from store.engine import (
+    StoreBusy,
+    StoreClosed,
+    StoreError,
+    StoreUnavailable,
+    engine_for,
+    explained,
+)
 from store.wire import name_of
 
-__all__ = ["Database", "LocalDatabase", "StoreBusy", "StoreError", "StoreUnavailable", "engine_for"]
+__all__ = [
+    "Database",
+    "LocalDatabase",
+    "StoreBusy",
+    "StoreClosed",
+    "StoreError",
+    "StoreUnavailable",
+    "engine_for",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -40,6 +55,7 @@ class Database(Protocol):
         Fails with:
             StoreBusy: too many requests wait; this one was not begun.
             StoreUnavailable: the database is lost, locked or full just now.
+            StoreClosed: this process asks no more.
             StoreError: anything else, in a sentence, with the store's traceback.
         """
 

@@ -51,6 +51,10 @@ class StoreUnavailable(StoreError):
     """The database cannot be reached or written just now (lost, locked, full): it may be later."""
 
 
+class StoreClosed(StoreError):
+    """This process asks its store no more; the request may have been done or not."""
+
+
 def engine_for(url: str) -> Engine:
     """Return an engine for `sqlite:///FILE` or `postgresql+psycopg://...`.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Column, Connection, Engine, Integer, MetaData, String, Table, func, select
 
@@ -46,6 +47,15 @@ def enter(connection: Connection, entry_id: str, n: int) -> int:
         announce(connection, "ledger")
         announce(connection, f"entry:{entry_id}")
     return n
+
+
+def enter_at(connection: Connection, entry_id: str, now: datetime) -> int:
+    """Write an entry once, with the second of `now`: what a `Keeper` has done."""
+    return enter(connection, entry_id, now.second)
+
+
+def fail_at(connection: Connection, now: datetime) -> None:
+    raise StoreError(f"not at {now:%S} either")
 
 
 def enter_and_fail(connection: Connection, entry_id: str) -> None:
