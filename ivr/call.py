@@ -24,6 +24,7 @@ from ivr.service import Clock
 from ordering.provisioning import NoQuote, Operator, Quote
 from ordering.texts import Texts
 from store.database import Database
+from store.kept import Keeper
 
 T = TypeVar("T")
 
@@ -54,7 +55,7 @@ class Line:
 
     `sounds` is the sounds folder as Asterisk sees it; `fingerprint` gives the SHA-256 of a sound's
     file by its stem, `length_ms` how long it is, `clock` aware instants, `new_id` 32 hex digits.
-    `staff` are the numbers that may rehearse.
+    `kept` takes what must not be lost, `staff` are the numbers that may rehearse.
     """
 
     settings: LineSettings
@@ -65,6 +66,7 @@ class Line:
     snapshot: Callable[[], Snapshot]
     operator: Operator
     database: Database
+    kept: Keeper
     texts: Texts
     clock: Callable[[], datetime]
     new_id: Callable[[], str]

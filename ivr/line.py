@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Literal
 
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 
 from ivr.agi import LocalProtocolError
 from ivr.call import Call, Line, begin
@@ -147,8 +147,8 @@ async def _note_end(call: Call, outcome: str) -> None:
         () if call.is_rehearsal else call.record.previews(),
     )
     offer = _owed(call, ended.ended_at)
-    storing = line.database.run(records.call_ended, ended, offer)
-    writing = call.pending(storing, "call_not_recorded")
+    storing = line.kept.surely(records.call_ended, ended, offer)
+    writing = call.pending(Deferred.fromCoroutine(storing), "call_not_recorded")
     line.log.info(
         "call_ended",
         call_id=call.call_id,

@@ -8,7 +8,6 @@ from twisted.internet.defer import Deferred
 
 from catalog.tones import Tone
 from ivr.call import Call
-from ivr.patience import Asking
 from ordering import outbox
 from ordering.contact import HANGUP_SMS, Offer
 
@@ -45,13 +44,8 @@ def song_later(call: Call, tone: Tone, msisdn: str) -> None:
 
 
 def _put(call: Call, message: outbox.Message) -> Deferred[str | None]:
-    """Put a message in as soon as the store can take it: the caller is told that it comes."""
-
-    def ask() -> Deferred[str | None]:
-        return call.line.database.run(outbox.put, message, call.line.clock())
-
-    asking = Asking(ask, call.line.reactor)
-    return Deferred.fromCoroutine(asking.answer(ANSWER_LIFE.total_seconds()))
+    """Put a message in, now or as soon as the store can take it: the caller is told it comes."""
+    return Deferred.fromCoroutine(call.line.kept.surely(outbox.put, message))
 
 
 def hangup_sms(call: Call, ended_at: datetime) -> Offer | None:

@@ -1,8 +1,9 @@
 """A confirmed order on its way: no longer the call's, and told only as far as it is certain.
 
 Hang-up, drain and cancellation leave it going on. "Ordered" is said when the tone is the
-subscriber's, "failed" when nothing was placed and nothing will be; anything else is "accepted".
-Who is not told by a sentence that there is no order, is told by SMS.
+subscriber's, "failed" when nothing was placed and nothing will be; anything else is "accepted",
+and then it is in the store or kept on this host's disk (`store.kept`). Who is not told by a
+sentence that there is no order, is told by SMS.
 """
 
 from __future__ import annotations
@@ -11,23 +12,27 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 
 from ivr.call import Call
 from ivr.patience import Asking, Bell, Pending
 from ivr.prompts import SENTENCES
-from ordering import orders, outbox
+from ordering import late, orders, outbox
 from ordering.orders import Limits, OrderRefused, OrderRequest, Placed
+from store.kept import AWAY, NotKept
 
 ANSWER_S = 4.0  # contract.md: later than this the result comes by SMS
+UNKEPT_S = 1.0
+"""What the store has not answered so long after its caller has gone is kept on the disk."""
 STORE_GIVEN_UP_S = 3600.0
 NOTICE_LIFE = timedelta(hours=48)
-FAILURE_LIFE = timedelta(hours=6)
 _DONE = ("provisioned", "captured")
 _LOST = ("failed", "expired", "cancelled", "undone")
 _TAKEN = ("ordered", "order_accepted")
+
+T = TypeVar("T")
 
 Compose = Callable[[str], OrderRequest]
 """Makes the request of what was confirmed, given the order's id."""
@@ -39,10 +44,12 @@ Write = Callable[[str], str]
 class _Wish:
     """A confirmed order on its way to the store, which is being asked for it.
 
-    `is_listened_for`: its caller still waits for the sentence about it.
+    `is_listened_for`: its caller still waits for the sentence about it. `failure_id` is that of
+    the SMS that there is no order, whoever finds out.
     """
 
     order_id: str
+    failure_id: str
     code: str
     compose: Compose
     write: Write
@@ -50,6 +57,7 @@ class _Wish:
     asking: Asking[Placed | OrderRefused] | None = None
     is_given_up: bool = False
     is_listened_for: bool = True
+    is_kept: bool = False
 
 
 async def place(call: Call, code: str, compose: Compose, write: Write) -> str:
@@ -58,7 +66,7 @@ async def place(call: Call, code: str, compose: Compose, write: Write) -> str:
     `compose` and `write` are called when the caller is being told that we are at work: until then
     every key of his would be lost.
     """
-    wish = _Wish(call.line.new_id(), code, compose, write)
+    wish = _Wish(call.line.new_id(), call.line.new_id(), code, compose, write)
     until_s = call.line.reactor.seconds() + ANSWER_S
     call.has_ordered = True
     call.placed[code] = "order_accepted"
@@ -70,9 +78,13 @@ async def place(call: Call, code: str, compose: Compose, write: Write) -> str:
         call.press_meanwhile(await call.hear("ordering_wait"))
         await fate.within(_left(call, until_s))
         sentence = _known_so_far(call, wish, fate)
+        if sentence == "order_accepted" and code in call.undecided:
+            await _is_kept(call, wish)
     finally:
         wish.is_listened_for = False
-        if fate.done and sentence is None:
+        if not fate.done:
+            call.pending(_soon(call, _keep_if_late(call, wish, fate)), "order_not_kept")
+        elif sentence is None:
             _come_late(call, wish, fate.result or "order_failed")
     _note(call, code, sentence)
     call.unheard = None if sentence in _TAKEN else partial(_come_late, call, wish, sentence)
@@ -87,9 +99,9 @@ def _note(call: Call, code: str, sentence: str) -> None:
         call.has_ordered = bool(call.placed)
 
 
-def _soon(call: Call, work: Coroutine[Any, Any, str]) -> Deferred[str]:
+def _soon(call: Call, work: Coroutine[Any, Any, T]) -> Deferred[T]:
     """Begin when the next command is on its way, whether its caller is still there or not."""
-    begun: Deferred[str] = Deferred()
+    begun: Deferred[T] = Deferred()
     call.line.reactor.callLater(0, lambda: Deferred.fromCoroutine(work).chainDeferred(begun))
     return begun
 
@@ -111,7 +123,8 @@ async def _fate(call: Call, wish: _Wish, until_s: float) -> str:
         sentence = await _outcome(call, wish, changed, until_s)
     finally:
         unsubscribe()
-    if not wish.is_listened_for and not wish.is_given_up:
+    is_decided = wish.code not in call.undecided
+    if is_decided and not wish.is_listened_for and not wish.is_given_up:
         _come_late(call, wish, sentence)
     return sentence
 
@@ -121,25 +134,21 @@ async def _outcome(call: Call, wish: _Wish, changed: Bell, until_s: float) -> st
     try:
         placed = await _store(call, wish)
     except Exception as error:  # noqa: BLE001  whatever hinders it, the subscriber is told
+        if isinstance(error, AWAY) and not wish.is_given_up and await _is_kept(call, wish):
+            return "order_accepted"
+        call.undecided.discard(wish.code)
         _failed(call, wish)(error)
         return "order_failed"
-    finally:
-        call.undecided.discard(wish.code)
+    call.undecided.discard(wish.code)
     if isinstance(placed, OrderRefused):
         return refusal(placed.reason)
     return await _provisioned(call, placed, changed, until_s)
 
 
 async def _store(call: Call, wish: _Wish) -> Placed | OrderRefused:
-    """Record the order."""
-    line = call.line
-    limits = Limits(
-        line.policy.orders_per_day,
-        line.policy.spend_per_day_fen,
-        line.policy.undo_min,
-        line.settings.timezone,
-    )
-    request = wish.request = wish.compose(wish.order_id)
+    """Record the order; once its caller has gone, it is asked for no more than once."""
+    line, limits = call.line, _limits(call)
+    request = _request(wish)
     message = _notice(call, request, wish.write("order_notice"))
 
     def ask() -> Deferred[Placed | OrderRefused]:
@@ -147,6 +156,22 @@ async def _store(call: Call, wish: _Wish) -> Placed | OrderRefused:
 
     wish.asking = Asking(ask, line.reactor)
     return await wish.asking.answer(STORE_GIVEN_UP_S)
+
+
+def _request(wish: _Wish) -> OrderRequest:
+    if wish.request is None:
+        wish.request = wish.compose(wish.order_id)
+    return wish.request
+
+
+def _limits(call: Call) -> Limits:
+    policy = call.line.policy
+    return Limits(
+        policy.orders_per_day,
+        policy.spend_per_day_fen,
+        policy.undo_min,
+        call.line.settings.timezone,
+    )
 
 
 def _known_so_far(call: Call, wish: _Wish, fate: Pending[str]) -> str:
@@ -182,9 +207,11 @@ def _left(call: Call, until_s: float) -> float:
     return max(0.0, until_s - call.line.reactor.seconds())
 
 
-def _failed(call: Call, wish: _Wish) -> Callable[[Exception], None]:
+def _failed(
+    call: Call, wish: _Wish, event: str = "order_not_placed"
+) -> Callable[[Exception], None]:
     def log(error: Exception) -> None:
-        call.line.log.error("order_not_placed", **_told(call, wish), reason=str(error))
+        call.line.log.error(event, **_told(call, wish), reason=str(error))
 
     return log
 
@@ -202,6 +229,42 @@ def _ignored(_error: Exception) -> None:
     """A look that failed is looked again, or the result comes by SMS."""
 
 
+# ---------------------------------------------------------------- kept on the disk
+
+
+async def _keep_if_late(call: Call, wish: _Wish, fate: Pending[str]) -> None:
+    """Keep an order whose caller has gone, unless the store answers in a moment."""
+    if wish.asking is not None and wish.asking.is_due:
+        await fate.within(UNKEPT_S)
+    if wish.code in call.undecided and not wish.is_given_up:
+        await _is_kept(call, wish)
+
+
+async def _is_kept(call: Call, wish: _Wish) -> bool:
+    """Have an order on this host's disk, and ask the store no more for it."""
+    if wish.is_kept:
+        return True
+    wish.is_kept = True
+    request = _request(wish)
+    texts = {reason: _text(wish, refusal(reason)) for reason in late.REASONS}
+    failure = late.Failure(_no_order(call, wish, "order_failed"), texts)
+    notice = _notice(call, request, wish.write("order_notice"))
+    try:
+        await call.line.kept.keep(late.place_late, request, notice, failure, _limits(call))
+    except NotKept as error:
+        wish.is_kept = False
+        _failed(call, wish, "order_not_kept")(error)
+        return False
+    if wish.asking is not None:
+        wish.asking.give_up()
+    call.line.log.warning("order_kept", **_told(call, wish))
+    return True
+
+
+def _text(wish: _Wish, sentence: str) -> tuple[str, str]:
+    return sentence, wish.write(sentence)
+
+
 # ---------------------------------------------------------------- told by SMS
 
 
@@ -217,27 +280,22 @@ def _come_late(call: Call, wish: _Wish, sentence: str) -> None:
 
 async def _tell(call: Call, wish: _Wish, sentence: str) -> None:
     """Let an SMS say that there is no order, as soon as the store can take it."""
-    line = call.line
-    request = wish.request or wish.compose(wish.order_id)
-    message = _failure(call, request, sentence, wish.write(sentence))
-
-    def ask() -> Deferred[bool]:
-        return line.database.run(orders.not_placed, wish.order_id, message, line.clock())
-
-    await Asking(ask, line.reactor).answer(FAILURE_LIFE.total_seconds())
+    message = _no_order(call, wish, sentence)
+    await call.line.kept.surely(late.not_placed, wish.order_id, message)
 
 
-def _failure(call: Call, request: OrderRequest, sentence: str, text: str) -> outbox.Message:
-    now = call.line.clock()
+def _no_order(call: Call, wish: _Wish, sentence: str) -> outbox.Message:
+    """Return the SMS that there is no order; its id is one, so that it is sent but once."""
+    now, request = call.line.clock(), _request(wish)
     return outbox.Message(
-        mt_id=call.line.new_id(),
+        mt_id=wish.failure_id,
         msisdn=request.msisdn,
         sender=call.line.sms.sender("answer"),
-        text=text,
+        text=wish.write(sentence),
         message_class="answer",
         purpose=sentence,
         due_at=now,
-        expires_at=now + FAILURE_LIFE,
+        expires_at=now + late.FAILURE_LIFE,
         tone_code=request.tone_code,
         order_id=request.order_id,
         call_id=call.call_id,

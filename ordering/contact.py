@@ -147,6 +147,14 @@ def plan_offer(connection: Connection, msisdn: str, offer: Offer, now: datetime)
         outbox.put_dropped(connection, message, reason, now)
 
 
+def still_wanted(offer: Offer, now: datetime) -> Offer:
+    """Return the offer, forbidden if its message would have expired before it could be sent."""
+    message = offer.message
+    if message is None or offer.forbidden_by is not None or now < message.expires_at:
+        return offer
+    return Offer(message, "expired")
+
+
 def withdraw_offers(
     connection: Connection, msisdn: str, reason: str, now: datetime, but: str = ""
 ) -> None:

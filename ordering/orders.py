@@ -25,6 +25,8 @@ from store.schema import LIVE_STATES, consent, event
 from store.schema import order as table
 from store.turns import take_turns
 
+REFUSALS = ("being_ordered", "owned", "orders_per_day", "spend_per_day")
+"""Why `place` refuses an order."""
 OWNED_STATES = ("provisioned", "captured")
 NOT_SPENT_STATES = ("undone", "expired", "failed")
 RESTORE_WINDOW = timedelta(minutes=30)
@@ -174,16 +176,6 @@ def place(
         outbox.put(connection, notice, now)
     announce(connection, "orders")
     return Placed(request.order_id, "confirmed")
-
-
-def not_placed(
-    connection: Connection, order_id: str, message: outbox.Message, now: datetime
-) -> bool:
-    """Tell a subscriber that no order came of what he confirmed; False: one came after all."""
-    if find_order(connection, order_id) is not None:
-        return False
-    outbox.put(connection, message, now)
-    return True
 
 
 def _refusal(connection: Connection, request: OrderRequest, limits: Limits) -> OrderRefused | None:

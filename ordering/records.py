@@ -77,8 +77,13 @@ def call_started(connection: Connection, started: CallStarted) -> None:
     insert_once(connection, call, _call(started))
 
 
-def call_ended(connection: Connection, ended: CallEnded, offer: contact.Offer | None) -> None:
-    """Record a call with all that was heard and pressed, and what its caller is owed; once."""
+def call_ended(
+    connection: Connection, ended: CallEnded, offer: contact.Offer | None, now: datetime
+) -> None:
+    """Record a call with all that was heard and pressed, and what its caller is owed; once.
+
+    A call may be recorded long after its end, when the time of its SMS is over.
+    """
     insert_once(connection, call, _call(ended))
     finished = connection.execute(
         _FINISH,
@@ -114,7 +119,8 @@ def call_ended(connection: Connection, ended: CallEnded, offer: contact.Offer | 
     if offer is None:
         contact.put_off_offer(connection, ended.msisdn, ended.ended_at)
     else:
-        contact.plan_offer(connection, ended.msisdn, offer, ended.ended_at)
+        in_time = contact.still_wanted(offer, now)
+        contact.plan_offer(connection, ended.msisdn, in_time, ended.ended_at)
 
 
 def _call(of: CallStarted | CallEnded) -> dict[str, object]:

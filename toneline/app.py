@@ -41,6 +41,7 @@ from smpp.simulator import SimulatorService
 from smpp.smsc_rules import Script
 from smpp.turn import Rules
 from store.client import StoreClient
+from store.kept import KeptRequests
 from store.service import StoreService
 from toneline import voice, voice_figures
 from toneline.health import Console, Figures, HealthWord
@@ -66,6 +67,7 @@ STORE_MODULES = (
     "ordering.contact",
     "ordering.claims",
     "ordering.fulfilment",
+    "ordering.late",
     "ordering.orders",
     "ordering.outbox",
     "ordering.outcomes",
@@ -152,12 +154,19 @@ def build(prepared: Prepared, chosen: Sequence[str], reactor: Any, workers: int 
     settings = prepared.settings
     store = StoreService(reactor, prepared.folders.database_url, STORE_MODULES)
     database = StoreClient(reactor, store.socket_path, STORE_MODULES)
+    kept = voice.kept_requests(database, STORE_MODULES, prepared.folders, reactor)
     catalogue = CurrentCatalogue(database, prepared.snapshot, reactor, now)
     operator = voice.operator_of(settings, database, reactor)
     figures = Figures()
-    base = _Base(prepared, reactor, database, catalogue, operator, figures)
+    figures.gauge(
+        "toneline_kept_requests",
+        "On this host's disk, for the store to do, of this process",
+        lambda: kept.waiting,
+    )
+    base = _Base(prepared, reactor, database, kept, catalogue, operator, figures)
     parts = [
         Part("store", store, lambda: _store_word(store), store.ready),
+        Part("kept", kept, kept.health),  # ends after the database, whose last answers it takes
         Part("database", database, lambda: _database_word(database)),
         Part("catalogue", catalogue, catalogue.health),
     ]
@@ -188,6 +197,7 @@ class _Base:
     prepared: Prepared
     reactor: Any
     database: StoreClient
+    kept: KeptRequests
     catalogue: CurrentCatalogue
     operator: LocalOperator
     figures: Figures
@@ -202,6 +212,7 @@ def _voice(base: _Base) -> tuple[Part, Voice]:
         _plan(base.prepared),
         _agi_endpoint(base),
         base.database,
+        base.kept,
         base.catalogue,
         base.operator,
         base.reactor,

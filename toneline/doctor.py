@@ -20,6 +20,7 @@ from ivr.ami import AmiAccess, AmiError, Session
 from ordering import outbox
 from store.database import LocalDatabase
 from store.engine import StoreError
+from store.kept_file import ASIDE, ENDING
 from store.migrations import HEAD, current
 from store.onlooker import onlooker_for
 from toneline.addresses import client_address
@@ -49,6 +50,7 @@ def examine(settings: Settings) -> tuple[Finding, ...]:
         lambda: iter([Finding("settings", True, "every key is known and allowed")]),
         lambda: _disk(folders),
         lambda: _database(settings, folders),
+        lambda: kept(folders.kept),
         lambda: _prompts(folders),
         lambda: _texts(settings, folders),
         lambda: _senders(settings),
@@ -160,6 +162,20 @@ def _outbox(database: LocalDatabase) -> Iterator[Finding]:
             f"{level.waiting} wait{since}, counted {level.measured_at:%F %T %Z}",
             "see why the SMSC takes so few, or raise sms.offers_waiting",
         )
+
+
+def kept(folder: Path) -> Iterator[Finding]:
+    """Say what waits on this host's disk because the database could not take it."""
+    waiting, failed = (sorted(folder.glob(f"*{ending}")) for ending in (ENDING, ASIDE))
+    size = sum(file.stat().st_size for file in waiting)
+    yield Finding(
+        "kept requests",
+        not failed,
+        f"{len(waiting)} files, {size} bytes wait for the database"
+        + (f"; failed: {', '.join(file.name for file in failed[:5])}" if failed else ""),
+        f"look for kept_request_failed in the log; rename the file to *{ENDING} to try it again,"
+        f" or remove it from {folder}",
+    )
 
 
 def _prompts(folders: Folders) -> Iterator[Finding]:

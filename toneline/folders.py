@@ -43,6 +43,11 @@ class Folders:
         )
 
     @property
+    def kept(self) -> Path:
+        """Where requests wait that the store could not take."""
+        return self.var / "kept"
+
+    @property
     def prompts_file(self) -> Path:
         """The language's prompts: texts and sentences."""
         return self.messages / self.language / "prompts.toml"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
+from twisted.internet.threads import deferToThreadPool
 
 from catalog.branches import BranchTable
 from catalog.current import CurrentCatalogue
@@ -20,6 +22,7 @@ from ivr.sound_lengths import SoundLengths
 from ordering.provisioning import LocalOperator
 from ordering.texts import Texts
 from store.client import StoreClient
+from store.kept import KeptRequests
 from toneline.folders import Folders
 from toneline.sources import new_id, now
 
@@ -53,13 +56,23 @@ def operator_of(settings: Settings, database: StoreClient, reactor: Any) -> Loca
     )
 
 
+def kept_requests(
+    database: StoreClient, store_modules: Sequence[str], folders: Folders, reactor: Any
+) -> KeptRequests:
+    """Return what keeps this process' requests while the store cannot take them."""
+    in_thread = partial(deferToThreadPool, reactor, reactor.getThreadPool())
+    return KeptRequests(database, store_modules, folders.kept, reactor, now, in_thread)
+
+
 def voice_service(
     plan: VoicePlan,
     endpoint: Endpoint,
     database: StoreClient,
+    kept: KeptRequests,
     catalogue: CurrentCatalogue,
     operator: LocalOperator,
     reactor: Any,
+    *,
     counts: VoiceCounts | None = None,
     calls_elsewhere: Callable[[], int] = lambda: 0,
 ) -> VoiceService:
@@ -74,6 +87,7 @@ def voice_service(
         snapshot=catalogue,
         operator=operator,
         database=database,
+        kept=kept,
         texts=plan.texts,
         clock=now,
         new_id=new_id,

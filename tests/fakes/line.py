@@ -34,6 +34,7 @@ from store.database import LocalDatabase
 from store.engine import engine_for
 from tests.fakes.catalogue import a_snapshot
 from tests.fakes.channel import FakeChannel
+from tests.fakes.keeper import FakeKeeper
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -109,6 +110,7 @@ class LineFixture:
         self.log = Logged()
         self.local = memory_database()
         self.database = ScriptedDatabase(self.local, self.clock)
+        self.kept = FakeKeeper(self.database, self.now)
         self.provision_after_s: float | None = 0.0
         self.policy = Policy()
         self.snapshot = a_snapshot(tones, editions())
@@ -129,6 +131,7 @@ class LineFixture:
                 timeout_s=4.0,
             ),
             database=self.database,
+            kept=self.kept,
             texts=chinese_texts(),
             clock=self.now,
             new_id=lambda: f"{next(ids):032x}",

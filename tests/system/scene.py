@@ -62,12 +62,14 @@ def scene(
     dead_first_server: bool = False,
     trunk: Address = NOBODY,
     ami: AmiLogin | None = None,
+    options: Sequence[str] = (),
 ) -> Iterator[Scene]:
     """Start a line with these settings, and an Asterisk that knows it.
 
-    ``trunk`` and ``ami`` are for calls that the line places itself; see Asterisk.
+    ``trunk`` and ``ami`` are for calls that the line places itself; see Asterisk. ``options`` are
+    further ones of `serve`.
     """
-    with Line(folder, settings, sounds=sounds) as line:
+    with Line(folder, settings, sounds=sounds, options=options) as line:
         first: Address = NOBODY if dead_first_server else line.agi
         with Asterisk(agi=first, agi2=line.agi, sounds=sounds, trunk=trunk, ami=ami) as asterisk:
             tones = {

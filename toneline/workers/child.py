@@ -30,7 +30,7 @@ from store.engine import reader_for
 from toneline.garbage import collect_seldom
 from toneline.logs import configure_logs
 from toneline.sources import now
-from toneline.voice import VoicePlan, operator_of, voice_service
+from toneline.voice import VoicePlan, kept_requests, operator_of, voice_service
 from toneline.workers import talk
 from toneline.workers.board import BEAT_S, Board
 from toneline.workers.talk import Begin, Begun, Drain, Drained, End, Hearing, Word, said
@@ -87,6 +87,7 @@ class Worker:
         plan, reactor = begin.plan, self._reactor
         database = StoreClient(reactor, begin.store_socket, begin.store_modules)
         catalogue = CurrentCatalogue(database, _read_catalogue(plan), reactor, now)
+        kept = kept_requests(database, begin.store_modules, plan.folders, reactor)
         board = Board(talk.BOARD, begin.workers)
         row = board.rows[begin.worker - 1]
         port = AdoptedStreamServerEndpoint(reactor, talk.PORT, begin.family)
@@ -95,21 +96,23 @@ class Worker:
             plan,
             endpoint,
             database,
+            kept,
             catalogue,
             operator_of(plan.settings, database, reactor),
             reactor,
-            row.counts,
-            board.calls_of_others(begin.worker),
+            counts=row.counts,
+            calls_elsewhere=board.calls_of_others(begin.worker),
         )
 
         def beat() -> None:
             row.beat_s = time.monotonic()
 
         LoopingCall(beat).start(BEAT_S)
-        self._services += [database, catalogue, self._voice]
+        self._services += [kept, database, catalogue, self._voice]
         database.startService()
         await database.run(version)  # before the first caller needs the store
         catalogue.startService()
+        kept.startService()
         collect_seldom()
         self._voice.startService()
         await self._voice.bound()

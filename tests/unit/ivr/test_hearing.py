@@ -72,7 +72,7 @@ def test_a_code_that_the_store_cannot_take_just_now_is_sent_when_it_can(line: Li
     line.database.failures["put"] = [StoreUnavailable("locked")] * 5
     keys = [(f"during {TONE}", "3", 6000), ("during code_sent", HANG_UP)]
     line.call(dialled=DIRECT, keys=keys)
-    line.clock.pump([5.0] * 6)
+    line.kept.do_all(line.local)
     assert "code_by_sms" in [message["purpose"] for message in line.messages()]
 
 

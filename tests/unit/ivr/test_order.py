@@ -409,7 +409,7 @@ def test_a_caller_who_hung_up_has_his_order_when_the_database_is_back(line: Line
     line.database.failures["place"] = [StoreUnavailable("locked")] * 10
     keys = [(f"during {TONE}", "1", 6000), (IN_SILENCE, "1"), ("during ordering_wait", HANG_UP)]
     line.call(dialled=DIRECT, keys=keys)
-    line.clock.pump([5.0] * 20)
+    line.kept.do_all(line.local)
     assert len(line.orders()) == 1
 
 

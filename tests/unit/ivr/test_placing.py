@@ -6,21 +6,23 @@ from typing import Any
 
 import pytest
 
+from ordering import late as late_orders
 from ordering import orders, outbox
-from store.database import StoreError, StoreUnavailable
+from store.database import StoreClosed, StoreError, StoreUnavailable
 from tests.fakes.catalogue import a_tone
 from tests.fakes.channel import HANG_UP, IN_SILENCE, FakeChannel
 from tests.fakes.line import LineFixture, provision_all
-from tests.unit.ivr.calls import DIRECT, ORDER, own, part_after
+from tests.unit.ivr.calls import DIRECT, ORDER, TONE, own, part_after
 
 CONFIRMED = ORDER[:2]
 GONE = [*CONFIRMED, ("during ordering_wait", HANG_UP)]
 
 
 def late(line: LineFixture, **script: Any) -> FakeChannel:
-    """Make a call and let the store have time for what the call left."""
+    """Make a call and let the store have time for what the call left, also on the disk."""
     channel = line.call(dialled=DIRECT, **script)
     line.clock.pump([1.0] * 60)
+    line.kept.do_all(line.local)
     return channel
 
 
@@ -100,7 +102,7 @@ def test_whose_call_is_ended_as_too_long_has_his_order(line: LineFixture) -> Non
 
 
 def test_an_error_after_the_sentence_is_texted(line: LineFixture) -> None:
-    line.database.failures["place"] = [StoreUnavailable("locked"), StoreError("cannot be done")]
+    line.database.failures["place"] = [StoreError("cannot be done")]
     late(line, keys=GONE)
     assert line.orders() == []
     assert answers(line) == [("order_failed", "1029")]
@@ -168,23 +170,124 @@ def test_a_failure_is_not_told_of_an_order_that_is_there(line: LineFixture) -> N
         notice["expires_at"],
     )  # fmt: skip
     values = (line.orders()[0]["order_id"], message, line.now())
-    assert not line.local.run_now(orders.not_placed, *values)
+    assert not line.local.run_now(late_orders.not_placed, *values)
     assert answers(line) == []
 
 
-def test_an_order_that_the_store_takes_an_hour_later_can_still_be_undone(line: LineFixture) -> None:
-    line.database.failures["place"] = [StoreUnavailable("locked")] * 275
+# ---------------------------------------------------------------- kept on the disk
+
+
+def test_an_order_whose_caller_is_gone_while_the_store_is_away_is_kept_and_placed_later(
+    line: LineFixture,
+) -> None:
+    line.database.failures["place"] = [StoreUnavailable("locked")] * 100
     line.call(dialled=DIRECT, keys=GONE)
-    while not line.orders():
-        line.clock.advance(1.0)
+    assert (line.kept.names(), line.orders()) == (["place_late"], [])
+    asked = line.database.requests.count("place")
+    line.clock.pump([10.0] * 10)
+    assert line.database.requests.count("place") <= asked + 1, "it is asked for besides"
+    line.kept.do_all(line.local)
+    (order,) = line.orders()
+    assert order["state"] == "confirmed"
+    assert "order_notice" in [row["purpose"] for row in line.messages()]
+    assert answers(line) == []
+
+
+def test_an_order_is_on_the_disk_before_its_caller_hears_that_it_is_accepted(
+    line: LineFixture,
+) -> None:
+    line.database.delays_s = {"place": 60.0}
+    channel = FakeChannel(line.clock, dialled=DIRECT, keys=CONFIRMED, stall="order_accepted")
+    line.begin(channel)
+    line.clock.pump([0.1] * 100)
+    assert channel.commands[-1].endswith("order_accepted")
+    assert line.kept.names() == ["place_late"]
+
+
+def test_an_order_that_store_and_disk_both_bring_is_one(line: LineFixture) -> None:
+    line.database.delays_s = {"place": 6.0}
+    channel = late(line, keys=ORDER)
+    assert "order_accepted" in channel.said
+    assert len(line.orders()) == 1
+    assert [row["purpose"] for row in line.messages() if row["state"] == "due"] == ["order_notice"]
+
+
+def test_a_refusal_that_store_and_disk_both_bring_is_texted_once(line: LineFixture) -> None:
+    one_order_a_day(line)
+    line.database.delays_s = {"place": 6.0}
+    line.call(dialled=DIRECT, keys=ORDER)
+    assert line.kept.names() == ["place_late"]
+    line.clock.pump([1.0] * 60)
+    line.kept.do_all(line.local)
+    assert answers(line) == [("refused_orders_per_day", "1029")]
+
+
+def test_what_was_kept_and_is_refused_then_is_texted(line: LineFixture) -> None:
+    one_order_a_day(line)
+    line.database.failures["place"] = [StoreUnavailable("locked")] * 2
+    late(line, keys=GONE)
+    assert answers(line) == [("refused_orders_per_day", "1029")]
+
+
+def test_a_store_that_answers_in_a_moment_leaves_nothing_on_the_disk(line: LineFixture) -> None:
+    line.database.delays_s = {"place": 0.5}
+    line.call(dialled=DIRECT, keys=GONE)
+    line.clock.pump([0.5] * 10)
+    assert (line.kept.names(), len(line.orders())) == ([], 1)
+
+
+def test_a_line_that_ends_keeps_what_its_store_did_not_answer(line: LineFixture) -> None:
+    line.database.failures["place"] = [StoreClosed("the store was closed before it answered")]
+    line.call(dialled=DIRECT, keys=GONE)
+    assert line.kept.names() == ["place_late"]
+
+
+def test_what_failed_by_its_sentence_is_not_kept(line: LineFixture) -> None:
+    line.database.failures["place"] = [StoreUnavailable("locked")] * 100
+    channel = line.call(dialled=DIRECT, keys=ORDER)
+    line.clock.pump([1.0] * 60)
+    assert "order_failed" in channel.said
+    assert line.kept.names() == []
+
+
+def test_what_cannot_be_kept_is_asked_for_as_long_as_the_line_lives(line: LineFixture) -> None:
+    line.kept.is_full = True
+    line.database.failures["place"] = [StoreUnavailable("locked")] * 5
+    late(line, keys=GONE)
+    assert [event["tone_code"] for event in line.log.of("order_not_kept")] == ["1029"]
+    assert len(line.orders()) == 1
+
+
+def test_a_call_that_the_store_cannot_take_is_kept_with_all_that_was_heard(
+    line: LineFixture,
+) -> None:
+    line.database.failures["call_ended"] = [StoreUnavailable("locked")]
+    line.call(dialled=DIRECT, keys=[(f"during {TONE}", HANG_UP, 9000)])
+    assert line.kept.names() == ["call_ended"]
+    line.clock.advance(3600)
+    line.kept.do_all(line.local)
+    assert line.record()["outcome"] == "hung_up"
+    (offer,) = line.messages()
+    assert (offer["state"], offer["reason"]) == ("dropped", "expired")
+
+
+def test_an_order_that_the_store_takes_an_hour_later_can_still_be_undone(line: LineFixture) -> None:
+    line.database.failures["place"] = [StoreUnavailable("locked")] * 10
+    line.call(dialled=DIRECT, keys=GONE)
+    line.clock.advance(59 * 60)
+    line.kept.do_all(line.local)
     line.clock.advance(29 * 60)
     line.local.run_now(provision_all, line.now())
     values = ("8613905250001", line.now(), 30, line.now())
     assert line.local.run_now(orders.undo_last, *values) is not None
 
 
-def test_what_the_store_takes_at_no_time_is_given_up_and_texted(line: LineFixture) -> None:
+def test_what_the_store_could_not_take_for_more_than_an_hour_is_given_up_and_texted(
+    line: LineFixture,
+) -> None:
     line.database.failures["place"] = [StoreUnavailable("locked")] * 1000
     line.call(dialled=DIRECT, keys=GONE)
-    line.clock.pump([10.0] * 400)
+    line.clock.advance(61 * 60)
+    line.kept.do_all(line.local)
+    assert line.orders() == []
     assert answers(line) == [("order_failed", "1029")]

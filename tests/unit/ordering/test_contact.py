@@ -55,7 +55,7 @@ def waiting(database: LocalDatabase) -> dict[str, tuple[str, str | None]]:
 
 
 def test_an_offer_to_somebody_who_only_called_may_be_sent(database: LocalDatabase) -> None:
-    database.run_now(records.call_ended, a_call(), None)
+    database.run_now(records.call_ended, a_call(), None, NOON)
     assert why_not(database, an_offer()) is None
 
 
@@ -105,7 +105,7 @@ def still_hears_the_goodbye(database: LocalDatabase) -> None:
 
 
 def has_ordered_in_or_after_the_call(database: LocalDatabase) -> None:
-    database.run_now(records.call_ended, a_call(), None)
+    database.run_now(records.call_ended, a_call(), None, NOON)
     order(database, "1041", NOON - timedelta(minutes=2))
 
 
@@ -156,7 +156,7 @@ def a_call_lost_long_ago(database: LocalDatabase) -> None:
 
 
 def an_order_before_the_call(database: LocalDatabase) -> None:
-    database.run_now(records.call_ended, a_call(), None)
+    database.run_now(records.call_ended, a_call(), None, NOON)
     order(database, "1041", NOON - timedelta(minutes=4))
 
 
@@ -326,10 +326,10 @@ def test_further_calls_put_the_offer_off(database: LocalDatabase) -> None:
     end = a_call().ended_at
     due, life = end + timedelta(seconds=45), timedelta(minutes=15)
     offer = an_offer(due_at=due, expires_at=due + life)
-    database.run_now(records.call_ended, a_call(), Offer(offer, None))
+    database.run_now(records.call_ended, a_call(), Offer(offer, None), NOON)
     for minutes in (1, 3):
         later = end + timedelta(minutes=minutes)
-        database.run_now(records.call_ended, a_call(f"c{minutes}", ended_at=later), None)
+        database.run_now(records.call_ended, a_call(f"c{minutes}", ended_at=later), None, NOON)
     due = end + timedelta(minutes=3, seconds=45)
     too_early = due - timedelta(seconds=1)
     claimed = database.run_now(claims.claim, "host/1", 1, POLICY, too_early)
@@ -339,7 +339,7 @@ def test_further_calls_put_the_offer_off(database: LocalDatabase) -> None:
 
 
 def test_a_first_call_has_nothing_to_put_off(database: LocalDatabase) -> None:
-    database.run_now(records.call_ended, a_call(), None)
+    database.run_now(records.call_ended, a_call(), None, NOON)
     assert waiting(database) == {}
 
 

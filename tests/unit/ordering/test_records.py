@@ -47,7 +47,7 @@ def rows(connection: Connection, table: object) -> list[object]:
 
 def test_a_call_is_traced_key_by_key(database: LocalDatabase) -> None:
     database.run_now(records.call_started, STARTED)
-    database.run_now(records.call_ended, ENDED, None)
+    database.run_now(records.call_ended, ENDED, None, NOON)
     started, played, key, quote, ended = database.run_now(records.trace, NUMBER)
     assert (started.kind, started.detail) == (
         "call_started",
@@ -62,7 +62,7 @@ def test_a_call_is_traced_key_by_key(database: LocalDatabase) -> None:
 
 def test_a_calls_end_is_recorded_once_and_without_its_start(database: LocalDatabase) -> None:
     for _ in range(2):
-        database.run_now(records.call_ended, ENDED, None)
+        database.run_now(records.call_ended, ENDED, None, NOON)
     database.run_now(records.call_started, STARTED)
     assert len(database.run_now(rows, call)) == 1
     assert len(database.run_now(rows, preview)) == 1
@@ -82,7 +82,7 @@ def test_the_end_of_a_call_plans_its_hangup_sms_in_the_same_transaction(
         "m1", NUMBER, "12530019", "您刚才试听了", "offer", "hangup_sms",
         due_at, due_at + timedelta(minutes=15), tone_code="1029", call_id="c1",
     )  # fmt: skip
-    database.run_now(records.call_ended, ENDED, contact.Offer(offer, None))
+    database.run_now(records.call_ended, ENDED, contact.Offer(offer, None), NOON)
     (mt,) = [one for one in database.run_now(records.trace, NUMBER) if one.kind == "mt"]
     assert (mt.detail["purpose"], mt.detail["state"], mt.call_id) == ("hangup_sms", "due", "c1")
 
@@ -124,9 +124,9 @@ def test_an_order_its_consent_charge_and_notice_are_in_the_trace(database: Local
 
 
 def test_a_trace_shows_one_number_and_one_stretch_of_time(database: LocalDatabase) -> None:
-    database.run_now(records.call_ended, ENDED, None)
+    database.run_now(records.call_ended, ENDED, None, NOON)
     other = replace(ENDED, call_id="c2", msisdn="8613905250002")
-    database.run_now(records.call_ended, other, None)
+    database.run_now(records.call_ended, other, None, NOON)
     second = NOON + timedelta(seconds=1)
     assert kinds(database) == ["call_started", "played", "key", "quote", "call_ended"]
     early = database.run_now(records.trace, NUMBER, NOON, second)
@@ -137,7 +137,7 @@ def test_a_trace_shows_one_number_and_one_stretch_of_time(database: LocalDatabas
 
 def test_a_call_of_nobody_is_recorded_and_owed_nothing(database: LocalDatabase) -> None:
     nobody = replace(ENDED, msisdn=None)
-    database.run_now(records.call_ended, nobody, None)
+    database.run_now(records.call_ended, nobody, None, NOON)
     assert len(database.run_now(rows, call)) == 1
     assert database.run_now(rows, outbox) == []
 
@@ -155,5 +155,5 @@ def test_what_came_of_one_instant_is_traced_causes_first(database: LocalDatabase
 
 def test_what_a_call_noted_stays_in_its_order(database: LocalDatabase) -> None:
     noted = [[0, "quote", {}], [0, "key", {"digit": "1"}], [0, "played", {"sound": "s"}]]
-    database.run_now(records.call_ended, replace(ENDED, events=json.dumps(noted)), None)
+    database.run_now(records.call_ended, replace(ENDED, events=json.dumps(noted)), None, NOON)
     assert kinds(database)[1:-1] == ["quote", "key", "played"]

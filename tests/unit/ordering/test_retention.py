@@ -78,7 +78,7 @@ def a_question(question_id: str = "q", tone_code: str = "1029") -> Question:
 def record_call(database: LocalDatabase, call_id: str = "c1") -> None:
     heard = Preview(1, "1029", NOON, 9000, to_the_end=True)
     ended = a_call(call_id, started_at=NOON, answered_at=NOON, ended_at=NOON, previews=(heard,))
-    database.run_now(records.call_ended, ended, None)
+    database.run_now(records.call_ended, ended, None, NOON)
 
 
 def record_mo(database: LocalDatabase, mo_id: str = "mo1") -> None:

@@ -170,7 +170,7 @@ def test_old_records_are_deleted_in_the_night(database: LocalDatabase) -> None:
         call = a_call(
             f"c{number}", started_at=local("2026-05-01"), ended_at=local("2026-05-01", 3 + number)
         )
-        database.run_now(records.call_ended, call, None)
+        database.run_now(records.call_ended, call, None, call.ended_at)
     house = House(database, local("2026-10-01"))
     house.at(local("2026-10-28", 4), "job_done")
     assert calls(database) == ["c1", "c2"]
@@ -190,7 +190,7 @@ def test_a_song_that_is_pushed_is_told_once_with_the_hour(database: LocalDatabas
         heard = Preview(1, CODES[0], pushed, 40_000, to_the_end=True)
         call = a_call(f"call{number}", msisdn=f"86139{number:08}", branch="yangzhou",
                       started_at=pushed, ended_at=pushed, previews=(heard,))  # fmt: skip
-        database.run_now(records.call_ended, call, None)
+        database.run_now(records.call_ended, call, None, call.ended_at)
     house = House(database, local("2026-11-25", 13))
     said = house.at(local("2026-11-26", 4), "chart_burst")
     assert {(one["owner"], one["code"], one["day"], one["hour"]) for one in said} == {

@@ -251,7 +251,7 @@ class _Passing:
             publish(self.store, made, self.now)
         if hour == 12:
             call = a_call(f"{day}", started_at=self.now, answered_at=None, ended_at=self.now)
-            self.store.run_now(records.call_ended, call, None)
+            self.store.run_now(records.call_ended, call, None, self.now)
             for duty in DUTIES:
                 self.store.run_now(duty.job, self.now, *duty.values)
 

@@ -1,0 +1,43 @@
+"""A `Keeper` without a disk: what is kept is done when the test says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeVar
+
+from store.database import Database, LocalDatabase
+from store.kept import AWAY, NotKept
+
+T = TypeVar("T")
+
+
+class FakeKeeper:
+    """`is_full`: nothing more can be kept."""
+
+    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+        self.is_full = False
+        self.kept: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+        self._database = database
+        self._now = now
+
+    async def surely(self, function: Callable[..., T], *values: Any) -> T | None:
+        try:
+            return await self._database.run(function, *values, self._now())
+        except AWAY:
+            await self.keep(function, *values)
+            return None
+
+    async def keep(self, function: Callable[..., object], *values: Any) -> None:
+        if self.is_full:
+            raise NotKept("the disk is full")
+        self.kept.append((function, values))
+
+    def names(self) -> list[str]:
+        return [function.__name__ for function, _ in self.kept]
+
+    def do_all(self, database: LocalDatabase) -> None:
+        """The store is back."""
+        kept, self.kept = self.kept, []
+        for function, values in kept:
+            database.run_now(function, *values, self._now())
