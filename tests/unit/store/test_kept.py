@@ -66,7 +66,7 @@ class Store:
         self.asked = 0
         ledger.create(self.local.engine)
 
-    def run(self, function: Any, *values: Any) -> Deferred[Any]:
+    def run(self, function: Any, *values: Any, **_named: Any) -> Deferred[Any]:
         self.asked += 1
         if self.hangs:
             return Deferred()
@@ -250,7 +250,7 @@ def test_a_store_that_goes_away_in_between_is_given_what_is_left(host: Host) -> 
     host.store.errors = []
     answered = host.store.run
 
-    def away_after_60(function: Any, *values: Any) -> Deferred[Any]:
+    def away_after_60(function: Any, *values: Any, **_named: Any) -> Deferred[Any]:
         host.store.is_away = len(host.store.entries()) == 60
         return answered(function, *values)
 
