@@ -36,7 +36,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
@@ -47,10 +47,8 @@ from smpp import text
 from smpp.commands import status_name
 from smpp.smsc_mailbox import Mt
 from smpp.smsc_rules import BadScript, parse_rule, parse_script
+from smpp.smsc_running import RunningSmsc
 from smpp.smsc_stage import Mo
-
-if TYPE_CHECKING:
-    from smpp.simulator import RunningSmsc
 
 LONGEST_BODY: Final = 65_536
 LONGEST_WAIT_S: Final = 60.0
