@@ -238,11 +238,6 @@ def move_tone(
     return None
 
 
-def retire_tone(connection: Connection, code: str, now: datetime) -> bool:
-    """Take a tone out of the catalogue; return False when there is none, or it is out already."""
-    return move_tone(connection, code, "retire", now) is None
-
-
 def quarantined_until(tone: Tone) -> datetime | None:
     """Return until when the code of a retired tone goes to no other song; None: not retired."""
     return tone.retired_at + QUARANTINE if tone.retired_at is not None else None

@@ -13,7 +13,7 @@ from catalog.branches import BRANCHES, PROVINCE
 from catalog.charts import ComputeStep, compute, compute_step, forget, ranked, read_chart
 from catalog.ranking import DEPTH, WINDOW_DAYS, decay, score
 from catalog.tallies import stale_days, tally_day
-from catalog.tones import put_tones, retire_tone
+from catalog.tones import move_tone, put_tones
 from catalog.votes import BUSY_WEIGHT, WEIGHTS, Vote
 from store.connection import PreparedStatements
 from store.database import LocalDatabase
@@ -310,7 +310,7 @@ def test_what_is_older_than_the_window_is_dropped(callers: Callers) -> None:
 
 def test_a_retired_song_has_no_place(callers: Callers) -> None:
     callers.crowd("1029", 2)
-    callers.database.run_now(retire_tone, "1029", NOON)
+    callers.database.run_now(move_tone, "1029", "retire", NOON)
     callers.database.run_now(compute, NOON, ZONE)
     assert _entries(callers.database) == ()
 

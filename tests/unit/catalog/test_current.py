@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 import catalog.current
 from catalog.current import CurrentCatalogue
 from catalog.snapshot import Snapshot, load_snapshot
-from catalog.tones import put_tones, retire_tone
+from catalog.tones import move_tone, put_tones
 from store.database import LocalDatabase
 from tests.fakes.catalogue import BRANCHES, CODES, SHANGHAI, a_tone, some_tones
 
@@ -80,13 +80,13 @@ class Followed:
 def test_a_change_is_heard_at_once_and_a_pinned_snapshot_stays(database: LocalDatabase) -> None:
     current = Followed(database, database)
     pinned = current()
-    database.run_now(retire_tone, "1029", NOW)
+    database.run_now(move_tone, "1029", "retire", NOW)
     current.settle()
     assert current().tone("1029") is None
     assert pinned.tone("1029") is not None
     assert current.catalogue.health() == (True, f"12 tones, version {current().version}")
     current.catalogue.stopService()
-    database.run_now(retire_tone, "1032", NOW)
+    database.run_now(move_tone, "1032", "retire", NOW)
     current.settle()
     assert current().tone("1032") is not None
 
@@ -94,10 +94,10 @@ def test_a_change_is_heard_at_once_and_a_pinned_snapshot_stays(database: LocalDa
 def test_changes_during_a_reading_are_read_after_it(database: LocalDatabase) -> None:
     store = SlowDatabase(database)
     current = Followed(database, store)
-    database.run_now(retire_tone, "1029", NOW)
+    database.run_now(move_tone, "1029", "retire", NOW)
     store.announce()
     store.waiting.pop(0)()
-    database.run_now(retire_tone, "1032", NOW)
+    database.run_now(move_tone, "1032", "retire", NOW)
     store.announce()
     current.settle()
     assert current().tone("1029") is None
@@ -118,7 +118,7 @@ def test_a_change_between_two_pages_is_in_the_same_swap(
         current.clock.advance(0)
         while current.clock.getDelayedCalls():
             current.clock.advance(0)
-    database.run_now(retire_tone, "1007", NOW)
+    database.run_now(move_tone, "1007", "retire", NOW)
     assert current() is before
     current.settle()
     assert current().tone("1007") is None
@@ -128,7 +128,7 @@ def test_a_change_between_two_pages_is_in_the_same_swap(
 def test_what_changed_before_the_start_is_read_at_the_start(database: LocalDatabase) -> None:
     database.run_now(put_tones, some_tones(), NOW)
     snapshot = load_snapshot(database, BRANCHES, SHANGHAI, NOW)
-    database.run_now(retire_tone, "1029", NOW)
+    database.run_now(move_tone, "1029", "retire", NOW)
     clock = Clock()
     current = CurrentCatalogue(database, snapshot, clock, lambda: NOW)
     current.startService()

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 import pytest
 
 from catalog.licences import STEPS, ending_and_placed, step_of
-from catalog.tones import Tone, put_tones, retire_tone
+from catalog.tones import Tone, move_tone, put_tones
 from store.database import LocalDatabase
 from tests.fakes.catalogue import CODES, SHANGHAI, a_snapshot, a_tone
 from tests.fakes.editions import an_edition, local, publish
@@ -60,7 +60,7 @@ def test_it_says_in_which_current_lists_a_tone_stands(database: LocalDatabase) -
 
 def test_a_retired_tone_needs_no_licence(database: LocalDatabase) -> None:
     put(database, c1029=TODAY)
-    database.run_now(retire_tone, "1029", NOW)
+    database.run_now(move_tone, "1029", "retire", NOW)
     assert database.run_now(ending_and_placed, NOW, 60, SHANGHAI) == ()
 
 

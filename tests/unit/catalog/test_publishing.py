@@ -21,7 +21,7 @@ from catalog.editions import (
 from catalog.publishing import Outcome, plan, publish_file
 from catalog.rotation import prepare_week
 from catalog.snapshot import read_contents
-from catalog.tones import put_tones, retire_tone
+from catalog.tones import move_tone, put_tones
 from store.database import LocalDatabase
 from store.wire import Codec
 from tests.fakes.branch_file import edition, file
@@ -241,7 +241,7 @@ def test_what_is_said_again_is_checked_against_the_catalogue_again(
     week = edition(FIRST, "2026-01-05")
     publish(database, file(week, HOLIDAY))
     publish(database, file(week), FRIDAY + HOUR)
-    database.run_now(retire_tone, CODES[10], FRIDAY)
+    database.run_now(move_tone, CODES[10], "retire", FRIDAY)
     assert publish(database, file(week, HOLIDAY), FRIDAY + 2 * HOUR).errors
 
 
@@ -320,7 +320,7 @@ def test_a_song_that_was_retired_later_does_not_keep_the_next_edition_out(
     database: LocalDatabase,
 ) -> None:
     publish(database, file(edition(FIRST)))
-    database.run_now(retire_tone, "1007", FRIDAY)
+    database.run_now(move_tone, "1007", "retire", FRIDAY)
     text = file(edition(FIRST), edition(SECOND, "2026-11-30"))
     assert len(publish(database, text, FRIDAY + HOUR).editions) == 1
 
@@ -340,7 +340,7 @@ def test_an_empty_catalogue_gives_an_edition_that_is_filled_when_heard(
     database: LocalDatabase,
 ) -> None:
     for code in CODES:
-        database.run_now(retire_tone, code, FRIDAY)
+        database.run_now(move_tone, code, "retire", FRIDAY)
     auto = file("  - from: 2026-11-16\n    songs: auto\n")
     (stored,) = publish(database, auto).editions
     assert stored.songs == ()
@@ -353,7 +353,7 @@ def test_a_pinned_song_stays_in_its_slot_though_nothing_is_there_for_those_befor
     database: LocalDatabase,
 ) -> None:
     for code in CODES[3:]:
-        database.run_now(retire_tone, code, FRIDAY)
+        database.run_now(move_tone, code, "retire", FRIDAY)
     first, second, third = CODES[:3]
     open_slots = ", ".join(["auto"] * 5)
     text = file(edition(f"{open_slots}, {first}, {second}", "2026-11-16"))
@@ -379,7 +379,7 @@ def test_the_chart_fills_no_song_whose_licence_ends_in_the_week(database: LocalD
 def test_a_week_is_prepared_once_from_its_monday_on(database: LocalDatabase) -> None:
     publish(database, file(edition("1029, auto", "2026-11-16")))
     next_monday = MONDAY + timedelta(days=7)
-    database.run_now(retire_tone, "1007", FRIDAY)
+    database.run_now(move_tone, "1007", "retire", FRIDAY)
     for _ in range(2):
         database.run_now(prepare_week, date(2026, 11, 23), FRIDAY, ZONE)
     stored = database.run_now(all_editions)
@@ -411,7 +411,7 @@ def test_a_holidays_open_slots_are_filled_anew_in_the_week_before_it_begins(
     holiday = "    to: 2027-02-13\n    kind: holiday\n"
     publish(database, file(week, edition("1029, auto", "2027-02-05", holiday)))
     assert heard(database, ITS_NOON)[:2] == ["1029", "1007"]
-    database.run_now(retire_tone, "1007", FRIDAY)
+    database.run_now(move_tone, "1007", "retire", FRIDAY)
     before, friday = date(2027, 1, 25), datetime(2027, 1, 29, 12, tzinfo=UTC)
     assert database.run_now(prepare_week, before, friday - 168 * HOUR, ZONE) == 0
     for stored in (1, 0):

@@ -12,7 +12,6 @@ from catalog.tones import (
     import_tones,
     move_tone,
     put_tones,
-    retire_tone,
     version,
 )
 from store.database import LocalDatabase
@@ -36,8 +35,8 @@ def test_importing_changes_only_what_is_new(database: LocalDatabase) -> None:
 
 def test_a_retired_tone_stays_known_but_is_no_longer_published(database: LocalDatabase) -> None:
     database.run_now(put_tones, [a_tone()], NOW)
-    assert database.run_now(retire_tone, "1029", NOW)
-    assert not database.run_now(retire_tone, "1029", NOW)
+    assert database.run_now(move_tone, "1029", "retire", NOW) is None
+    assert database.run_now(move_tone, "1029", "retire", NOW) is not None
     assert [tone.state for tone in database.run_now(all_tones)] == ["retired"]
 
 

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from twisted.internet.defer import Deferred
 
 from catalog.switching import OWNERS
-from catalog.tones import put_tones, retire_tone, version
+from catalog.tones import move_tone, put_tones, version
 from ordering import records
 from ordering.records import Preview
 from scheduler.appointments import Appointments
@@ -128,7 +128,7 @@ def test_a_licence_warning_that_was_missed_is_given_late_and_one_made_longer_beg
     )
     (said,) = house.at(local("2026-12-29", 6), "licences_end")
     assert said["days"] == 30
-    database.run_now(retire_tone, "1029", local("2026-12-29", 12))
+    database.run_now(move_tone, "1029", "retire", local("2026-12-29", 12))
     assert house.at(local("2027-01-15", 6), "licences_end") == []
 
 

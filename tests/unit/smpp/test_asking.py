@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from catalog.tones import Prices, retire_tone
+from catalog.tones import Prices, move_tone
 from ordering import orders, subscribers
 from ordering.provisioning import Quote
 from store.schema import consent, order, question
@@ -193,7 +193,7 @@ def test_a_y_after_undoing_finds_nothing_open(line: ShortCode) -> None:
 
 def test_a_tone_retired_meanwhile_is_not_ordered(line: ShortCode) -> None:
     line.text("1029")
-    line.database.run_now(retire_tone, "1029", line.now)
+    line.database.run_now(move_tone, "1029", "retire", line.now)
     assert line.text("Y") == "《茉莉花》版权到期,已停售,未收费。请选其他歌曲"
     assert line.orders() == {}
 

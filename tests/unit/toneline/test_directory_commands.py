@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from catalog.tones import put_tones, retire_tone
+from catalog.tones import move_tone, put_tones
 from store.database import LocalDatabase
 from store.engine import engine_for
 from store.migrations import upgrade
@@ -232,7 +232,7 @@ def test_a_time_before_a_tone_was_retired_has_it_still(shell: Shell) -> None:
     shell.run("publish")
     earlier = datetime.now(UTC).isoformat()
     database = shell.database()
-    database.run_now(retire_tone, "1007", datetime.now(UTC))
+    database.run_now(move_tone, "1007", "retire", datetime.now(UTC))
     database.close()
     assert shell.json("show", "yangzhou")["songs"][0]["code"] != "1007"
     assert shell.json("show", "yangzhou", "--at", earlier)["songs"][0]["code"] == "1007"
