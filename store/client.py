@@ -66,17 +66,22 @@ class StoreClient(Service):
         self._was_connected = False
         self._subscriptions = Subscriptions(_callback_failed)
         self._drained: Deferred[None] | None = None
+        self._is_closed = False
 
     def startService(self) -> None:
         """Connect, and stay connected."""
         super().startService()
         self._drained = None
+        self._is_closed = False
         self._connect()
 
     def stopService(self) -> Deferred[None]:
-        """Wait for the answers that are due, `CLOSE_S` at most, and disconnect."""
+        """Wait for the answers that are due, `CLOSE_S` at most, and disconnect.
+
+        What has none by then fails before this fires. Cancel it to wait no longer.
+        """
         super().stopService()
-        self._drained = drained = Deferred[None]()
+        self._drained = drained = Deferred[None](lambda _: self._close())
         if self._pending:
             limit = self._reactor.callLater(CLOSE_S, self._close)
             drained.addBoth(lambda _: limit.cancel() if limit.active() else None)
@@ -151,7 +156,7 @@ class StoreClient(Service):
 
     def _lost(self) -> None:
         self._connection = None
-        if self._drained is None or not self._drained.called:
+        if not self._is_closed:
             self._retry = self._reactor.callLater(RECONNECT_S, self._connect)
 
     def _received(self, kind: int, request_id: int, body: bytes) -> None:
@@ -176,9 +181,9 @@ class StoreClient(Service):
 
     def _close(self) -> None:
         drained = self._drained
-        if drained is None or drained.called:
+        if drained is None or self._is_closed:
             return
-        drained.callback(None)
+        self._is_closed = True
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
@@ -188,6 +193,7 @@ class StoreClient(Service):
             _, pending = self._pending.popitem()
             if pending.deferred is not None:
                 pending.deferred.errback(StoreClosed("the store was closed before it answered"))
+        drained.callback(None)
 
 
 class _Connection(Protocol):

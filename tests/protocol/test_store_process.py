@@ -20,7 +20,7 @@ from twisted.internet.task import LoopingCall
 
 from store.client import MOST_SENDINGS, StoreClient
 from store.database import LocalDatabase
-from store.engine import StoreBusy, StoreError, StoreUnavailable, engine_for
+from store.engine import StoreBusy, StoreClosed, StoreError, StoreUnavailable, engine_for
 from store.service import StoreService
 from tests.fakes import ledger
 from tests.reactor import reactor, run_in_reactor
@@ -189,6 +189,28 @@ def test_a_caller_may_stop_waiting_and_the_next_is_served(tmp_path: Path, sqlite
         return await store.client.run(ledger.entries)
 
     assert with_store(sqlite_url, use) == ["a", "b"]
+
+
+def test_what_has_no_answer_at_the_end_fails_before_the_end_is_over(
+    tmp_path: Path, sqlite_url: str
+) -> None:
+    lock = Lock(tmp_path)
+
+    async def use(store: Store) -> list[object]:
+        happened: list[object] = []
+        held = store.client.run(ledger.wait_for, lock.path)
+        client = store.new_client()
+        client.startService()
+        asked = client.run(ledger.enter, "a", 1)
+        asked.addErrback(lambda failure: happened.append(type(failure.value)))
+        ended = client.stopService()
+        ended.addCallback(lambda _: happened.append("ended"))
+        ended.cancel()  # whoever ends the line does not wait
+        lock.release()
+        await held
+        return happened
+
+    assert with_store(sqlite_url, use) == [StoreClosed, "ended"]
 
 
 def test_requests_made_while_the_process_is_away_wait_for_the_next(sqlite_url: str) -> None:
