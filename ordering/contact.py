@@ -130,6 +130,33 @@ _PUT_OFF = (
 )
 
 
+_LATER_CALL = (
+    select(call.c.call_id)
+    .where(call.c.msisdn == bindparam("msisdn"), call.c.ended_at > bindparam("ended_at"))
+    .limit(1)
+)
+
+
+def call_has_ended(
+    connection: Connection, msisdn: str, offer: Offer | None, ended_at: datetime, now: datetime
+) -> None:
+    """Let what a call leaves take the place of what earlier ones left.
+
+    A call may be recorded after a later one of the same number, or when its own message would be
+    too late: then it leaves nothing that is sent, and changes nothing of what the later one left.
+    """
+    message = None if offer is None else offer.message
+    if connection.execute(_LATER_CALL, {"msisdn": msisdn, "ended_at": ended_at}).first():
+        if offer is not None and message is not None:
+            outbox.put_dropped(connection, message, offer.forbidden_by or "replaced", ended_at)
+    elif offer is None:
+        put_off_offer(connection, msisdn, ended_at)
+    elif message is None or now < message.expires_at or offer.forbidden_by is not None:
+        plan_offer(connection, msisdn, offer, ended_at)
+    else:
+        plan_offer(connection, msisdn, Offer(message, "expired"), ended_at)
+
+
 def plan_offer(connection: Connection, msisdn: str, offer: Offer, now: datetime) -> None:
     """Let the hang-up SMS wait for its time, in place of an older one of that number.
 
@@ -145,14 +172,6 @@ def plan_offer(connection: Connection, msisdn: str, offer: Offer, now: datetime)
         outbox.put(connection, message, now)
     else:
         outbox.put_dropped(connection, message, reason, now)
-
-
-def still_wanted(offer: Offer, now: datetime) -> Offer:
-    """Return the offer, forbidden if its message would have expired before it could be sent."""
-    message = offer.message
-    if message is None or offer.forbidden_by is not None or now < message.expires_at:
-        return offer
-    return Offer(message, "expired")
 
 
 def withdraw_offers(

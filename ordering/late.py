@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, bindparam, select
 
 from ordering import outbox
 from ordering.orders import (
@@ -19,13 +20,17 @@ from ordering.orders import (
     place,
     record,
 )
+from store.schema import event, mo
+from store.schema import outbox as texts_sent
 from store.turns import take_turns
 
 LATEST = timedelta(hours=1)
 """What could not be recorded for so long is not wanted any more: its subscriber is told."""
-TOO_LATE = "too_late"
-REASONS = (*REFUSALS, TOO_LATE)
+TOO_LATE, TAKEN_BACK = "too_late", "taken_back"
+REASONS = (*REFUSALS, TOO_LATE, TAKEN_BACK)
 """Why there is no order."""
+_TAKE_BACK = ("undo", "cancel", "cancel_all")
+"""What a subscriber texts who wants none of what he confirmed before."""
 FAILURE_LIFE = timedelta(hours=6)
 
 
@@ -43,6 +48,27 @@ class Failure:
         return replace(self.message, purpose=purpose, text=text, due_at=now, expires_at=until)
 
 
+_TOLD = select(texts_sent.c.mt_id).where(texts_sent.c.mt_id == bindparam("told"))
+_REFUSED = (
+    select(event.c.detail)
+    .where(
+        event.c.msisdn == bindparam("msisdn"),
+        event.c.kind == "refused",
+        event.c.order_id == bindparam("refused"),
+    )
+    .limit(1)
+)
+_TAKEN_BACK = (
+    select(mo.c.mo_id)
+    .where(
+        mo.c.msisdn == bindparam("msisdn"),
+        mo.c.received_at > bindparam("since"),
+        mo.c.intent.in_(_TAKE_BACK),
+    )
+    .limit(1)
+)
+
+
 def place_late(
     connection: Connection,
     request: OrderRequest,
@@ -51,29 +77,44 @@ def place_late(
     limits: Limits,
     now: datetime,
 ) -> Placed | OrderRefused:
-    """Place an order that was kept while the store was away, once; who gets none is told why."""
-    placed = _placed(connection, request, notice, limits, now)
-    if isinstance(placed, OrderRefused):
-        outbox.put(connection, failure.because(placed.reason, now), now)
-    return placed
+    """Place an order that was kept while the store was away, once; who gets none is told why.
 
-
-def _placed(
-    connection: Connection,
-    request: OrderRequest,
-    notice: outbox.Message,
-    limits: Limits,
-    now: datetime,
-) -> Placed | OrderRefused:
-    if now - request.confirmed_at <= LATEST:
-        return place(connection, request, notice, limits, now)
+    Who was told already that there is none gets none: it was refused before, here or to a call that
+    waited for the store's answer. Nor does who has texted since that he wants none.
+    """
     take_turns(connection, request.msisdn)
     present = find_order(connection, request.order_id)
     if present is not None:
         return Placed(present.order_id, present.state)
-    detail = {"tone_code": request.tone_code, "reason": TOO_LATE}
-    record(connection, now, request.msisdn, "refused", detail, request)
-    return OrderRefused(TOO_LATE)
+    reason = _refused_before(connection, request, failure)
+    if reason is None:
+        reason = _hindrance(connection, request, now)
+        if reason is None:
+            placed = place(connection, request, notice, limits, now)
+            if isinstance(placed, Placed):
+                return placed
+            reason = placed.reason
+        else:
+            detail = {"tone_code": request.tone_code, "reason": reason}
+            record(connection, now, request.msisdn, "refused", detail, request)
+    outbox.put(connection, failure.because(reason, now), now)
+    return OrderRefused(reason)
+
+
+def _refused_before(connection: Connection, request: OrderRequest, failure: Failure) -> str | None:
+    values = {"msisdn": request.msisdn, "refused": request.order_id}
+    detail = connection.execute(_REFUSED, values).scalar_one_or_none()
+    if detail is not None:
+        return str(json.loads(detail)["reason"])
+    told = connection.execute(_TOLD, {"told": failure.message.mt_id}).scalar_one_or_none()
+    return None if told is None else failure.message.purpose
+
+
+def _hindrance(connection: Connection, request: OrderRequest, now: datetime) -> str | None:
+    if now - request.confirmed_at > LATEST:
+        return TOO_LATE
+    since = {"msisdn": request.msisdn, "since": request.confirmed_at}
+    return None if connection.execute(_TAKEN_BACK, since).first() is None else TAKEN_BACK
 
 
 def not_placed(

@@ -82,7 +82,7 @@ def call_ended(
 ) -> None:
     """Record a call with all that was heard and pressed, and what its caller is owed; once.
 
-    A call may be recorded long after its end, when the time of its SMS is over.
+    A call may be recorded long after its end: see `contact.call_has_ended`.
     """
     insert_once(connection, call, _call(ended))
     finished = connection.execute(
@@ -114,13 +114,8 @@ def call_ended(
                 for heard in ended.previews
             ],
         )
-    if ended.msisdn is None:
-        return
-    if offer is None:
-        contact.put_off_offer(connection, ended.msisdn, ended.ended_at)
-    else:
-        in_time = contact.still_wanted(offer, now)
-        contact.plan_offer(connection, ended.msisdn, in_time, ended.ended_at)
+    if ended.msisdn is not None:
+        contact.call_has_ended(connection, ended.msisdn, offer, ended.ended_at, now)
 
 
 def _call(of: CallStarted | CallEnded) -> dict[str, object]:
