@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -22,14 +22,14 @@ from twisted.internet.defer import Deferred, DeferredList, TimeoutError
 from twisted.python.failure import Failure
 
 from store.database import Database, StoreBusy, StoreClosed, StoreUnavailable
-from store.kept_file import ENDING, KeptFile
+from store.kept_file import ASIDE, ENDING, KeptFile, size_of
 from store.wire import Codec, WireError
 
 T = TypeVar("T")
 
 AWAY = (StoreBusy, StoreClosed, StoreUnavailable)
 """Why a request that could be done later was not done now."""
-PATIENCE_S = 5.0
+PATIENCE_S = 1.5
 """What the store has not answered so long is kept; it may still do it, and then does it twice."""
 RETRY_S, RETRY_MOST_S = 1.0, 10.0
 """After so long what is kept is tried again, doubled each time it is in vain, up to so long."""
@@ -37,6 +37,8 @@ LOOK_S = 30.0
 """So often a process looks for what a dead one has left in the folder."""
 TOGETHER = 50
 """Requests asked of the store at once: as many as it puts into one transaction."""
+STOP_S = 5.0
+"""So long an end waits for the disk."""
 
 _log = structlog.get_logger()
 
@@ -69,9 +71,11 @@ class Keeper(Protocol):
 
 
 class KeptRequests(Service):
-    """A `Keeper` with its folder; `in_thread` runs what may wait for the disk.
+    """A `Keeper` with its folder; `in_thread` runs what waits for the disk.
 
-    It is to be stopped after `database`, which fails what it could not do at its end.
+    It is to be stopped after `database`, which fails what it could not do at its end. `waiting` are
+    the octets in all files of the folder, also those of other processes, and `failed` the files put
+    aside, when it last looked.
     """
 
     def __init__(
@@ -81,9 +85,9 @@ class KeptRequests(Service):
         folder: Path,
         reactor: Any,
         clock: Callable[[], datetime],
-        in_thread: Callable[..., Awaitable[None]],
+        in_thread: Callable[..., Awaitable[Any]],
     ) -> None:
-        self.waiting = 0
+        self.waiting = self.failed = 0
         self._database = database
         self._codec = Codec(packages)
         self._folder = folder
@@ -92,22 +96,22 @@ class KeptRequests(Service):
         self._in_thread = in_thread
         self._numbers = itertools.count()
         self._unwritten: list[tuple[bytes, Deferred[None]]] = []
-        self._is_writing = False
-        self._written: list[Deferred[None]] = []  # of who waits for the end of it
-        self._file: KeptFile | None = None  # being written
-        self._files: deque[KeptFile] = deque()  # to be done
+        self._is_writing = self._is_at_work = False
+        self._idle: list[Deferred[None]] = []  # of who waits for the end of both
+        self._file: KeptFile | None = None  # what is kept now goes there
+        self._files: list[KeptFile] = []  # others, to be done
+        self._told: set[Path] = set()  # that they are of no use to us
         self._timer: Any = None
-        self._is_at_work = False
         self._pause_s = RETRY_S
+        self._done = self._refused = 0  # in this round
 
     def health(self) -> tuple[bool, str]:
-        """Whether all is well, and a word about it for /healthz."""
-        return True, f"{self.waiting} requests wait for the store"
+        """Whether all is well, and a word about it for /healthz: what waits harms no call."""
+        return True, f"{self.waiting} octets wait for the store, {self.failed} files failed"
 
     def startService(self) -> None:
         """Begin with what was kept before."""
         super().startService()
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._soon(0)
 
     async def surely(self, function: Callable[..., T], *values: Any) -> T | None:
@@ -135,39 +139,52 @@ class KeptRequests(Service):
 
     async def _stop(self) -> None:
         self._cancel_timer()
-        if self._is_writing:
-            written: Deferred[None] = Deferred()
-            self._written.append(written)
-            await written
-        for file in (*self._files, self._file):
-            if file is not None:
-                file.let_go()
-        self._files.clear()
-        self._file = None
+        if self._is_writing or self._is_at_work:
+            idle: Deferred[None] = Deferred()
+            self._idle.append(idle)
+            with suppress(TimeoutError):
+                await idle.addTimeout(STOP_S, self._reactor)
+        if self._is_writing or self._is_at_work:
+            _log.error("requests_not_kept", count=len(self._unwritten), reason="the disk hangs")
+            return
+        for file in self._all_files():
+            file.let_go()
+        self._files, self._file = [], None
+
+    def _notice_idle(self) -> None:
+        if not self._is_writing and not self._is_at_work:
+            idle, self._idle = self._idle, []
+            for one in idle:
+                one.callback(None)
+
+    def _all_files(self) -> tuple[KeptFile, ...]:
+        return (*self._files, *([] if self._file is None else [self._file]))
 
     # ---------------------------------------------------------------- to the disk
 
     async def _write(self) -> None:
         while self._unwritten:
             asked, self._unwritten = self._unwritten, []
+            frames = b"".join(frame for frame, _ in asked)
             try:
-                await self._in_thread(self._append, b"".join(frame for frame, _ in asked))
-            except OSError as error:
-                _log.error("requests_not_kept", count=len(asked), reason=str(error))
+                await self._in_thread(self._append, frames)
+            except Exception as error:  # whatever it is, those who wait must hear of it
+                _log.exception("requests_not_kept", count=len(asked), reason=str(error))
                 for _, kept in asked:
                     kept.errback(NotKept(f"the store is away, and so is the disk: {error}"))
             else:
-                self.waiting += len(asked)
+                self.waiting += len(frames)
                 for _, kept in asked:
                     kept.callback(None)
         self._is_writing = False
         if self.running:
-            self._soon(RETRY_S)
-        waits, self._written = self._written, []
-        for wait in waits:
-            wait.callback(None)
+            self._soon(self._pause_s)
+        self._notice_idle()
 
     def _append(self, frames: bytes) -> None:
+        if self._file is not None and self._file.is_broken:
+            self._files.append(self._file)
+            self._file = None
         if self._file is None:
             name = f"{self._clock():%Y%m%dT%H%M%S}-{os.getpid()}-{next(self._numbers)}"
             self._file = KeptFile.create(self._folder / f"{name}{ENDING}")
@@ -176,8 +193,12 @@ class KeptRequests(Service):
     # ---------------------------------------------------------------- to the store
 
     def _soon(self, delay_s: float) -> None:
+        """Work after so long, if not sooner."""
         if self._is_at_work:
             return  # which looks once more at its end
+        at_s = self._reactor.seconds() + delay_s
+        if self._timer is not None and self._timer.active() and self._timer.getTime() <= at_s:
+            return
         self._cancel_timer()
         self._timer = self._reactor.callLater(delay_s, self._work)
 
@@ -192,70 +213,120 @@ class KeptRequests(Service):
 
     def _rest(self, _done: object) -> None:
         self._is_at_work = False
-        if not self.running:
-            return
-        if self._files or self._file is not None:
+        if self._done or self._refused:
+            _log.info("kept_requests_done", count=self._done, failed=self._refused)
+            self._pause_s = RETRY_S
+        self._done = self._refused = 0
+        if self.running and self._all_files():
             self._soon(self._pause_s)
             self._pause_s = min(2 * self._pause_s, RETRY_MOST_S)
-        else:
+        elif self.running:
             self._pause_s = RETRY_S
             self._soon(LOOK_S)
+        self._notice_idle()
 
     async def _do_all(self) -> None:
-        self._adopt()
-        if self._file is not None and not self._is_writing:
-            self._files.append(self._file)
-            self._file = None
-        before = self.waiting
-        while self._files and await self._do(self._files[0]):
-            self._files.popleft().end()
-        if before > self.waiting:
-            _log.info("kept_requests_done", count=before - self.waiting, left=self.waiting)
+        self._files += await self._in_thread(self._adopted)
+        for file in self._all_files():
+            if not await self._do(file):
+                break
+        await self._in_thread(self._measure)
 
-    def _adopt(self) -> None:
+    def _adopted(self) -> list[KeptFile]:
         """Take over what dead processes have left."""
-        mine = {file.path for file in (*self._files, self._file) if file is not None}
+        self._measure()
+        mine = {file.path for file in self._all_files()}
+        found = []
         for path in sorted(self._folder.glob(f"*{ENDING}")):
-            found = KeptFile.adopt(path) if path not in mine else None
-            if found is not None:
-                count = len(_requests(found))
-                self.waiting += count
-                self._files.append(found)
-                _log.warning("kept_requests_found", count=count, file=str(path))
+            if path in mine or path in self._told:
+                continue
+            try:
+                file = KeptFile.adopt(path)
+            except OSError as error:
+                self._tell(path, error)
+                continue
+            if file is not None:
+                found.append(file)
+                _log.warning("kept_requests_found", file=str(path))
+        return found
+
+    def _measure(self) -> None:
+        self.waiting = sum(size_of(path) for path in self._folder.glob(f"*{ENDING}"))
+        self.failed = sum(1 for _ in self._folder.glob(f"*{ASIDE}"))
+
+    def _tell(self, path: Path, error: Exception) -> None:
+        self._told.add(path)
+        _log.error("kept_requests_unusable", file=str(path), reason=str(error))
 
     async def _do(self, file: KeptFile) -> bool:
-        """Have all of a file done; False: the store cannot just now."""
-        bodies = _requests(file)
-        while file.done < len(bodies):
-            group = bodies[file.done : file.done + TOGETHER]
-            results = await DeferredList([self._ask(body) for body in group], consumeErrors=True)
-            errors = [result.value for _, result in results if isinstance(result, Failure)]
-            if not self.running or any(isinstance(error, AWAY) for error in errors):
+        """Have all of a file done that can be; False: the store can do nothing just now."""
+        left, file.left = file.left, []
+        while left:
+            group, left = left[:TOGETHER], left[TOGETHER:]
+            if not await self._do_together(file, group):
+                file.left += left
                 return False
-            for error in errors:
-                file.has_failed = True
-                aside = f"it is in a file beside {file.path}"
-                _log.error("kept_request_failed", reason=str(error), todo=aside)
-            file.done += len(group)
-            self.waiting -= len(group)
+        while group := await self._read(file):
+            if not await self._do_together(file, group):
+                return False
+        if not file.left:
+            await self._end(file)
         return True
 
-    def _ask(self, body: bytes) -> Deferred[Any]:
-        return Deferred.fromCoroutine(self._asked(body))
+    async def _read(self, file: KeptFile) -> list[bytes]:
+        """Return the next requests; what is none is put aside with its file."""
+        try:
+            read: list[bytes] = await self._in_thread(file.read, TOGETHER)
+        except WireError as error:
+            if not file.has_failed:
+                _log.error("kept_requests_unreadable", file=str(file.path), reason=str(error))
+            file.has_failed = file.is_broken = True
+            return []
+        return read
+
+    async def _end(self, file: KeptFile) -> None:
+        if file is self._file:
+            if self._is_writing or not (file.is_read or file.is_broken):
+                return  # it has got more
+            self._file = None
+        else:
+            self._files.remove(file)
+        try:
+            await self._in_thread(file.end)
+        except OSError as error:
+            self._tell(file.path, error)
+
+    async def _do_together(self, file: KeptFile, bodies: Sequence[bytes]) -> bool:
+        """Have a group done; False: the store can do none of several."""
+        errors = await self._errors_of(bodies)
+        away = [body for body, error in errors if isinstance(error, AWAY)]
+        failed = [body for body, error in errors if not isinstance(error, AWAY)]
+        self._done += len(bodies) - len(errors)
+        file.left += away
+        for body in failed:
+            # One that kills the store fails all that were asked with it: each once more, alone.
+            for _, error in await self._errors_of([body]):
+                if isinstance(error, AWAY):
+                    file.left.append(body)
+                else:
+                    file.has_failed = True
+                    self._refused += 1
+                    _log.error("kept_request_failed", file=str(file.path), reason=str(error))
+        return self.running == 1 and not 1 < len(bodies) == len(away)
+
+    async def _errors_of(self, bodies: Sequence[bytes]) -> list[tuple[bytes, BaseException]]:
+        """Ask the store for requests, all at once; return those that were not done, and why."""
+        asked = [Deferred.fromCoroutine(self._asked(body)) for body in bodies]
+        results = await DeferredList(asked, consumeErrors=True)
+        return [
+            (body, result.value)
+            for body, (_, result) in zip(bodies, results, strict=True)
+            if isinstance(result, Failure) and result.value is not None
+        ]
 
     async def _asked(self, body: bytes) -> Any:
         function, values = self._codec.asked(body)
         return await self._database.run(function, *values, self._clock())
-
-
-def _requests(file: KeptFile) -> list[bytes]:
-    """Return the requests of a file; one that is no such file is put aside with its alarm."""
-    try:
-        return file.requests()
-    except (OSError, WireError) as error:
-        file.has_failed = True
-        _log.error("kept_requests_unreadable", file=str(file.path), reason=str(error))
-        return []
 
 
 def _log_failure(failure: Failure) -> None:

@@ -1,7 +1,7 @@
 """Requests in a file on this host's disk, used by one process until it lets go of it or dies.
 
 What it holds are frames as on the store's socket (`store.wire`). A lock says whose it is: the
-system takes it from a process that dies, however it dies.
+system takes it from a process that dies, however it dies. All of it waits for the disk.
 """
 
 from __future__ import annotations
@@ -11,21 +11,27 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from store.wire import Frames
+from store.wire import HEADER, LONGEST_BODY, REQUEST, WireError
 
 ENDING, ASIDE = ".kept", ".failed"
 _UNLOCKED = ".new"
+_CHUNK = 256 * 1024
 
 
 class KeptFile:
-    """One open file and its lock; `done` counts the requests from its beginning that were done."""
+    """One open file and its lock.
+
+    `left` are requests of it that were read and could not be done yet. `has_failed`: some of it
+    never will be. `is_broken`: nothing more may be appended.
+    """
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
-        self.done = 0
-        self.has_failed = False
+        self.left: list[bytes] = []
+        self.has_failed = self.is_broken = False
         self._descriptor = descriptor
-        self.size = os.fstat(descriptor).st_size
+        self._size = os.fstat(descriptor).st_size
+        self._read_to = 0
 
     @classmethod
     def create(cls, path: Path) -> KeptFile:
@@ -34,6 +40,7 @@ class KeptFile:
         Raises:
             OSError: it cannot be made.
         """
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         unlocked = path.with_suffix(_UNLOCKED)
         descriptor = os.open(unlocked, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
@@ -42,6 +49,7 @@ class KeptFile:
             _sync_folder(path.parent)
         except OSError:
             os.close(descriptor)
+            unlocked.unlink(missing_ok=True)
             raise
         return cls(path, descriptor)
 
@@ -56,9 +64,9 @@ class KeptFile:
             descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
-        with suppress(BlockingIOError):
+        with suppress(BlockingIOError, FileNotFoundError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(descriptor).st_nlink:
+            if os.fstat(descriptor).st_ino == path.stat().st_ino:  # else its process has ended it
                 return cls(path, descriptor)
         os.close(descriptor)
         return None
@@ -75,18 +83,45 @@ class KeptFile:
                 left = left[os.write(self._descriptor, left) :]
             os.fdatasync(self._descriptor)
         except OSError:
-            os.ftruncate(self._descriptor, self.size)
+            try:
+                os.ftruncate(self._descriptor, self._size)
+            except OSError:
+                self.is_broken = True
             raise
-        self.size += len(data)
+        self._size += len(data)
 
-    def requests(self) -> list[bytes]:
-        """Return the bodies of its frames; one that was half written was promised to nobody.
+    @property
+    def is_read(self) -> bool:
+        """Whether `read` has returned all that was appended."""
+        return self._read_to == self._size
+
+    def read(self, most: int) -> list[bytes]:
+        """Return the next requests, so many at most; none: there are no more.
+
+        What was half written when its process died was promised to nobody, and is none.
 
         Raises:
-            OSError: it cannot be read.
-            WireError: these are no frames.
+            OSError: it cannot be read just now.
+            WireError: what comes next is no request.
         """
-        return [body for _, _, body in Frames().feed(self.path.read_bytes())]
+        data = os.pread(self._descriptor, min(_CHUNK, self._size - self._read_to), self._read_to)
+        bodies: list[bytes] = []
+        start = 0
+        while len(bodies) < most and len(data) - start >= HEADER.size:
+            length, kind, _ = HEADER.unpack_from(data, start)
+            if kind != REQUEST or length > LONGEST_BODY:
+                if bodies:
+                    break
+                raise WireError(f"no request begins at octet {self._read_to} of {self.path}")
+            end = start + HEADER.size + length
+            if end > _CHUNK and not bodies:  # a long one
+                data = os.pread(self._descriptor, end, self._read_to)
+            if end > len(data):
+                break
+            bodies.append(data[start + HEADER.size : end])
+            start = end
+        self._read_to += start
+        return bodies
 
     def end(self) -> None:
         """Remove it, as it is done; if some of it failed, put it where nobody takes it for work.
@@ -105,6 +140,14 @@ class KeptFile:
     def let_go(self) -> None:
         """Leave it to whoever comes next."""
         os.close(self._descriptor)
+
+
+def size_of(path: Path) -> int:
+    """Return the octets of a file, 0 if it is not there any more."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _sync_folder(folder: Path) -> None:

@@ -21,7 +21,7 @@ from store.engine import StoreBusy, StoreError, StoreUnavailable
 
 REQUEST, VALUE, ERROR, CHANGED = 1, 2, 3, 4
 LONGEST_BODY = 64 * 1024 * 1024
-_HEADER = struct.Struct("!IBQ")
+HEADER = struct.Struct("!IBQ")
 _PLAIN = frozenset(
     {
         ("builtins", "complex"),
@@ -54,7 +54,7 @@ def frame(kind: int, request_id: int, body: bytes) -> bytes:
     """
     if len(body) > LONGEST_BODY:
         raise WireError(f"{len(body)} bytes at once: {LONGEST_BODY} is the most")
-    return _HEADER.pack(len(body), kind, request_id) + body
+    return HEADER.pack(len(body), kind, request_id) + body
 
 
 class Frames:
@@ -73,14 +73,14 @@ class Frames:
         buffer += data
         frames = []
         start = 0
-        while len(buffer) - start >= _HEADER.size:
-            length, kind, request_id = _HEADER.unpack_from(buffer, start)
+        while len(buffer) - start >= HEADER.size:
+            length, kind, request_id = HEADER.unpack_from(buffer, start)
             if length > LONGEST_BODY:
                 raise WireError(f"a frame of {length} bytes: {LONGEST_BODY} is the most")
-            end = start + _HEADER.size + length
+            end = start + HEADER.size + length
             if len(buffer) < end:
                 break
-            frames.append((kind, request_id, bytes(buffer[start + _HEADER.size : end])))
+            frames.append((kind, request_id, bytes(buffer[start + HEADER.size : end])))
             start = end
         del buffer[:start]
         return frames

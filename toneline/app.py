@@ -159,9 +159,10 @@ def build(prepared: Prepared, chosen: Sequence[str], reactor: Any, workers: int 
     operator = voice.operator_of(settings, database, reactor)
     figures = Figures()
     figures.gauge(
-        "toneline_kept_requests",
-        "On this host's disk, for the store to do, of this process",
-        lambda: kept.waiting,
+        "toneline_kept_bytes", "On this host's disk, for the store to do", lambda: kept.waiting
+    )
+    figures.gauge(
+        "toneline_kept_failed", "Files of requests that were refused", lambda: kept.failed
     )
     base = _Base(prepared, reactor, database, kept, catalogue, operator, figures)
     parts = [

@@ -20,7 +20,7 @@ from ivr.ami import AmiAccess, AmiError, Session
 from ordering import outbox
 from store.database import LocalDatabase
 from store.engine import StoreError
-from store.kept_file import ASIDE, ENDING
+from store.kept_file import ASIDE, ENDING, size_of
 from store.migrations import HEAD, current
 from store.onlooker import onlooker_for
 from toneline.addresses import client_address
@@ -167,7 +167,7 @@ def _outbox(database: LocalDatabase) -> Iterator[Finding]:
 def kept(folder: Path) -> Iterator[Finding]:
     """Say what waits on this host's disk because the database could not take it."""
     waiting, failed = (sorted(folder.glob(f"*{ending}")) for ending in (ENDING, ASIDE))
-    size = sum(file.stat().st_size for file in waiting)
+    size = sum(size_of(file) for file in waiting)
     yield Finding(
         "kept requests",
         not failed,

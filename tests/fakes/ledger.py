@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import Column, Connection, Engine, Integer, MetaData, String, Table, func, select
 
 from store.changes import announce
-from store.engine import StoreError
+from store.engine import StoreError, StoreUnavailable
 
 _metadata = MetaData()
 entry = Table(
@@ -52,6 +52,10 @@ def enter(connection: Connection, entry_id: str, n: int) -> int:
 def enter_at(connection: Connection, entry_id: str, now: datetime) -> int:
     """Write an entry once, with the second of `now`: what a `Keeper` has done."""
     return enter(connection, entry_id, now.second)
+
+
+def busy_at(connection: Connection, now: datetime) -> None:
+    raise StoreUnavailable("one row is locked for ever")
 
 
 def fail_at(connection: Connection, now: datetime) -> None:

@@ -71,7 +71,7 @@ def test_what_a_full_database_could_not_take_is_done_when_there_is_room(
         call.hang_up()
         call.__exit__(None, None, None)
         line.wait_for(lambda: kept(opened) == 2, "order and call are on the disk")
-        assert line.metrics()["toneline_kept_requests"] == 2
+        assert line.metrics()["toneline_kept_bytes"] > 0
         let_nothing_be_written(line, False)
         line.wait_for(lambda: len(line.orders(CALLER)) == 1, "the order is placed", 30)
         line.wait_for(lambda: bool(line.trace(CALLER, "call_ended")), "the call is on record")

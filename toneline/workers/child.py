@@ -27,6 +27,7 @@ from ivr.service import VoiceService
 from store.client import StoreClient
 from store.database import LocalDatabase
 from store.engine import reader_for
+from store.kept import KeptRequests
 from toneline.garbage import collect_seldom
 from toneline.logs import configure_logs
 from toneline.sources import now
@@ -62,10 +63,21 @@ class Worker:
                 Deferred.fromCoroutine(self._end())
 
     def orphaned(self) -> None:
-        """End at once: without a parent, and its store, nothing can be done for a call."""
+        """End: without a parent, and its store, nothing can be done for a call.
+
+        What the store has not answered is kept for the next line.
+        """
         if self._voice is not None:  # before that there is no log
             log.error("parent_gone", calls_lost=self._voice.calls_live)
-        self._leave(1)
+        Deferred.fromCoroutine(self._keep_all()).addBoth(lambda _: self._leave(1))
+
+    async def _keep_all(self) -> None:
+        for service in self._services:
+            if isinstance(service, StoreClient) and service.running:
+                service.stopService().cancel()
+        for service in self._services:
+            if isinstance(service, KeptRequests) and service.running:
+                await service.stopService()
 
     async def _begin(self, begin: Begin) -> None:
         configure_logs(
