@@ -14,7 +14,7 @@ from ordering.contact import HANGUP_SMS, Offer
 ANSWER_LIFE = timedelta(hours=6)
 HANGUP_SMS_LIFE = timedelta(minutes=15)
 HEARD_ENOUGH_MS = 5000
-STORE_PATIENCE_S = 2.0
+STORE_PATIENCE_S = 2.0  # longer than `store.kept` waits before it keeps what was asked
 
 
 async def code_by_sms(call: Call, tone: Tone) -> str:
@@ -29,9 +29,8 @@ async def code_by_sms(call: Call, tone: Tone) -> str:
             call, tone, call.caller.msisdn, "answer", "code_by_sms", now, ANSWER_LIFE
         )
         sending = call.pending(_put(call, message), "code_not_sent")
-        await sending.within(STORE_PATIENCE_S)
-        if sending.error is not None:
-            return "code_not_sent"
+        if not await sending.within(STORE_PATIENCE_S) or sending.error is not None:
+            return "code_not_sent"  # it may come all the same
         call.codes_sent.add(tone.code)
     return "code_sent"
 

@@ -103,11 +103,13 @@ class Asking(Generic[T]):
         self.is_due = True
         self._ask = ask
         self._reactor = reactor
+        self._given_up = Bell(reactor)
         self._is_given_up = False
 
     def give_up(self) -> None:
         """Ask no more; the answer to what was asked already still counts."""
         self._is_given_up = True
+        self._given_up.ring()
 
     async def answer(self, within_s: float) -> T:
         """Return the answer; raises the store's last error if there is none `within_s`."""
@@ -118,7 +120,7 @@ class Asking(Generic[T]):
                 return await self._ask()
             except (StoreUnavailable, StoreBusy):
                 self.is_due = False
-                await Bell(self._reactor).wait(pause_s)
+                await self._given_up.wait(pause_s)
                 if self._is_given_up or self._reactor.seconds() >= until_s:
                     raise
             self.is_due = True

@@ -26,6 +26,7 @@ from store.kept import AWAY, NotKept
 ANSWER_S = 4.0  # contract.md: later than this the result comes by SMS
 UNKEPT_S = 1.0
 """What the store has not answered so long after its caller has gone is kept on the disk."""
+KEEPING_S = 1.0  # so long a caller waits for a disk
 STORE_GIVEN_UP_S = 3600.0
 NOTICE_LIFE = timedelta(hours=48)
 _DONE = ("provisioned", "captured")
@@ -58,6 +59,7 @@ class _Wish:
     is_given_up: bool = False
     is_listened_for: bool = True
     is_kept: bool = False
+    keeping: Deferred[bool] | None = None
 
 
 async def place(call: Call, code: str, compose: Compose, write: Write) -> str:
@@ -79,13 +81,14 @@ async def place(call: Call, code: str, compose: Compose, write: Write) -> str:
         await fate.within(_left(call, until_s))
         sentence = _known_so_far(call, wish, fate)
         if sentence == "order_accepted" and code in call.undecided:
-            await _is_kept(call, wish)
+            keeping = Deferred.fromCoroutine(_is_kept(call, wish))
+            await call.pending(keeping, "order_not_kept").within(KEEPING_S)
     finally:
         wish.is_listened_for = False
-        if not fate.done:
-            call.pending(_soon(call, _keep_if_late(call, wish, fate)), "order_not_kept")
-        elif sentence is None:
+        if fate.done and sentence is None:
             _come_late(call, wish, fate.result or "order_failed")
+        elif not fate.done and not wish.is_given_up:
+            call.pending(_soon(call, _keep_if_late(call, wish, fate)), "order_not_kept")
     _note(call, code, sentence)
     call.unheard = None if sentence in _TAKEN else partial(_come_late, call, wish, sentence)
     return sentence
@@ -132,21 +135,35 @@ async def _fate(call: Call, wish: _Wish, until_s: float) -> str:
 async def _outcome(call: Call, wish: _Wish, changed: Bell, until_s: float) -> str:
     """Place the order and see it provisioned; `changed` rings when it may be."""
     try:
-        placed = await _store(call, wish)
+        placed = await _placed(call, wish)
     except Exception as error:  # noqa: BLE001  whatever hinders it, the subscriber is told
-        if isinstance(error, AWAY) and not wish.is_given_up and await _is_kept(call, wish):
-            return "order_accepted"
-        call.undecided.discard(wish.code)
         _failed(call, wish)(error)
+        if wish.is_kept:
+            return "order_accepted"  # what is on the disk is asked again, and tells him itself
+        call.undecided.discard(wish.code)
         return "order_failed"
+    if placed is None:
+        return "order_accepted"
     call.undecided.discard(wish.code)
     if isinstance(placed, OrderRefused):
         return refusal(placed.reason)
     return await _provisioned(call, placed, changed, until_s)
 
 
+async def _placed(call: Call, wish: _Wish) -> Placed | OrderRefused | None:
+    """Have the order recorded; None: it is on the disk, and will be."""
+    try:
+        return await _store(call, wish)
+    except AWAY:
+        if wish.is_given_up:
+            raise
+        if await _is_kept(call, wish):
+            return None
+    return await _store(call, wish)  # with neither store nor disk, memory is what is left
+
+
 async def _store(call: Call, wish: _Wish) -> Placed | OrderRefused:
-    """Record the order; once its caller has gone, it is asked for no more than once."""
+    """Record the order, as soon as the store can unless that is given up."""
     line, limits = call.line, _limits(call)
     request = _request(wish)
     message = _notice(call, request, wish.write("order_notice"))
@@ -181,8 +198,8 @@ def _known_so_far(call: Call, wish: _Wish, fate: Pending[str]) -> str:
     # What the store was asked to do it may still do; else nothing is placed, and nothing will.
     if call.channel.hung_up or wish.asking is None or wish.asking.is_due:
         return "order_accepted"
-    wish.asking.give_up()
     wish.is_given_up = True
+    wish.asking.give_up()
     return "order_failed"
 
 
@@ -233,18 +250,36 @@ def _ignored(_error: Exception) -> None:
 
 
 async def _keep_if_late(call: Call, wish: _Wish, fate: Pending[str]) -> None:
-    """Keep an order whose caller has gone, unless the store answers in a moment."""
-    if wish.asking is not None and wish.asking.is_due:
-        await fate.within(UNKEPT_S)
-    if wish.code in call.undecided and not wish.is_given_up:
+    """Keep an order whose caller has gone, unless the store answers in a moment.
+
+    A store that is away is not asked again: `_placed` keeps it at once.
+    """
+    if wish.asking is not None:
+        wish.asking.give_up()
+    await fate.within(UNKEPT_S)
+    if wish.code in call.undecided and wish.asking is not None and wish.asking.is_due:
         await _is_kept(call, wish)
 
 
 async def _is_kept(call: Call, wish: _Wish) -> bool:
-    """Have an order on this host's disk, and ask the store no more for it."""
-    if wish.is_kept:
-        return True
-    wish.is_kept = True
+    """Have an order on this host's disk, once for all who ask; False: it is not there."""
+    if wish.keeping is None:
+        wish.keeping = Deferred.fromCoroutine(_keep(call, wish))
+    also: Deferred[bool] = Deferred()
+    wish.keeping.addCallback(_passed_on, also)
+    wish.is_kept = await also
+    if not wish.is_kept:
+        wish.keeping = None
+    return wish.is_kept
+
+
+def _passed_on(result: T, to: Deferred[T]) -> T:
+    to.callback(result)
+    return result
+
+
+async def _keep(call: Call, wish: _Wish) -> bool:
+    """Write an order to the disk, and ask the store no more for it."""
     request = _request(wish)
     texts = {reason: _text(wish, refusal(reason)) for reason in late.REASONS}
     failure = late.Failure(_no_order(call, wish, "order_failed"), texts)
@@ -252,7 +287,6 @@ async def _is_kept(call: Call, wish: _Wish) -> bool:
     try:
         await call.line.kept.keep(late.place_late, request, notice, failure, _limits(call))
     except NotKept as error:
-        wish.is_kept = False
         _failed(call, wish, "order_not_kept")(error)
         return False
     if wish.asking is not None:
@@ -262,7 +296,7 @@ async def _is_kept(call: Call, wish: _Wish) -> bool:
 
 
 def _text(wish: _Wish, sentence: str) -> tuple[str, str]:
-    return sentence, wish.write(sentence)
+    return _purpose(sentence), wish.write(sentence)
 
 
 # ---------------------------------------------------------------- told by SMS
@@ -284,6 +318,11 @@ async def _tell(call: Call, wish: _Wish, sentence: str) -> None:
     await call.line.kept.surely(late.not_placed, wish.order_id, message)
 
 
+def _purpose(sentence: str) -> str:
+    """Return what the outbox calls an SMS that says what a sentence would have: as by SMS."""
+    return "refused" if sentence.startswith("refused_") else sentence
+
+
 def _no_order(call: Call, wish: _Wish, sentence: str) -> outbox.Message:
     """Return the SMS that there is no order; its id is one, so that it is sent but once."""
     now, request = call.line.clock(), _request(wish)
@@ -293,7 +332,7 @@ def _no_order(call: Call, wish: _Wish, sentence: str) -> outbox.Message:
         sender=call.line.sms.sender("answer"),
         text=wish.write(sentence),
         message_class="answer",
-        purpose=sentence,
+        purpose=_purpose(sentence),
         due_at=now,
         expires_at=now + late.FAILURE_LIFE,
         tone_code=request.tone_code,

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar
 
+from twisted.internet.defer import Deferred
+
 from store.database import Database, LocalDatabase
 from store.kept import AWAY, NotKept
 
@@ -13,10 +15,10 @@ T = TypeVar("T")
 
 
 class FakeKeeper:
-    """`is_full`: nothing more can be kept."""
+    """`is_full`: nothing more can be kept. `hangs`: it is not known whether it is."""
 
     def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
-        self.is_full = False
+        self.is_full = self.hangs = False
         self.kept: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
         self._database = database
         self._now = now
@@ -29,6 +31,8 @@ class FakeKeeper:
             return None
 
     async def keep(self, function: Callable[..., object], *values: Any) -> None:
+        if self.hangs:
+            await Deferred()
         if self.is_full:
             raise NotKept("the disk is full")
         self.kept.append((function, values))

@@ -77,13 +77,21 @@ class ScriptedDatabase:
         self.delays_s: dict[str, float] = {}
         self.failures: dict[str, list[Exception]] = {}
         self.requests: list[str] = []
+        self._held: dict[str, list[Deferred[Any]]] = {}
         self._clock = clock
+
+    def hold(self, name: str) -> list[Deferred[Any]]:
+        """Answer no request for a function; return those that wait for their answer."""
+        return self._held.setdefault(name, [])
 
     def run(
         self, function: Callable[Concatenate[Connection, P], T], *values: P.args, **named: P.kwargs
     ) -> Deferred[T]:
         name = function.__name__
         self.requests.append(name)
+        if name in self._held:
+            self._held[name].append(Deferred())
+            return self._held[name][-1]
         if self.failures.get(name):
             return fail(self.failures[name].pop(0))
         if name not in self.delays_s:

@@ -46,7 +46,7 @@ def test_a_refusal_that_comes_after_the_sentence_is_texted(line: LineFixture) ->
     channel = late(line, keys=ORDER)
     assert "order_accepted" in channel.said
     assert "refused_orders_per_day" not in channel.said
-    assert answers(line) == [("refused_orders_per_day", "1029")]
+    assert answers(line) == [("refused", "1029")]
     (text,) = [row["text"] for row in line.messages() if row["purpose"].startswith("refused")]
     assert "未收费" in text
 
@@ -75,13 +75,13 @@ def test_who_hung_up_before_he_heard_the_refusal_is_texted(
     one_order_a_day(line)
     line.database.delays_s = {"place": delay_s}
     late(line, keys=GONE)
-    assert answers(line) == [("refused_orders_per_day", "1029")]
+    assert answers(line) == [("refused", "1029")]
 
 
 def test_who_hangs_up_in_mid_refusal_is_texted(line: LineFixture) -> None:
     one_order_a_day(line)
     late(line, keys=[*CONFIRMED, ("during refused_orders_per_day", HANG_UP)])
-    assert answers(line) == [("refused_orders_per_day", "1029")]
+    assert answers(line) == [("refused", "1029")]
 
 
 def test_whose_call_is_ended_as_too_long_before_he_hears_the_refusal_is_texted(
@@ -91,7 +91,7 @@ def test_whose_call_is_ended_as_too_long_before_he_hears_the_refusal_is_texted(
     line.database.delays_s = {"place": 2.0}
     channel = late(line, keys=CONFIRMED, too_long_at_s=29.8)
     assert part_after(channel.said, "ordering_wait")[0] == "call_too_long"
-    assert answers(line) == [("refused_orders_per_day", "1029")]
+    assert answers(line) == [("refused", "1029")]
 
 
 def test_whose_call_is_ended_as_too_long_has_his_order(line: LineFixture) -> None:
@@ -219,14 +219,14 @@ def test_a_refusal_that_store_and_disk_both_bring_is_texted_once(line: LineFixtu
     assert line.kept.names() == ["place_late"]
     line.clock.pump([1.0] * 60)
     line.kept.do_all(line.local)
-    assert answers(line) == [("refused_orders_per_day", "1029")]
+    assert answers(line) == [("refused", "1029")]
 
 
 def test_what_was_kept_and_is_refused_then_is_texted(line: LineFixture) -> None:
     one_order_a_day(line)
     line.database.failures["place"] = [StoreUnavailable("locked")] * 2
     late(line, keys=GONE)
-    assert answers(line) == [("refused_orders_per_day", "1029")]
+    assert answers(line) == [("refused", "1029")]
 
 
 def test_a_store_that_answers_in_a_moment_leaves_nothing_on_the_disk(line: LineFixture) -> None:
@@ -256,6 +256,42 @@ def test_what_cannot_be_kept_is_asked_for_as_long_as_the_line_lives(line: LineFi
     late(line, keys=GONE)
     assert [event["tone_code"] for event in line.log.of("order_not_kept")] == ["1029"]
     assert len(line.orders()) == 1
+
+
+def test_no_sms_says_that_a_kept_order_has_failed(line: LineFixture) -> None:
+    held = line.database.hold("place")
+    channel = line.call(dialled=DIRECT, keys=ORDER)
+    assert "order_accepted" in channel.said
+    assert line.kept.names() == ["place_late"]
+    held[0].errback(StoreError("the store process died 5 times with this request"))
+    line.clock.pump([1.0] * 5)
+    line.kept.do_all(line.local)
+    assert (len(line.orders()), answers(line)) == (1, [])
+
+
+def test_a_code_is_not_said_to_be_sent_while_it_is_nowhere(line: LineFixture) -> None:
+    line.database.hold("put")
+    keys = [(f"during {TONE}", "3", 6000), (IN_SILENCE, HANG_UP)]
+    channel = line.call(dialled=DIRECT, keys=keys)
+    assert "code_not_sent" in channel.said
+
+
+def test_a_disk_that_hangs_leaves_no_caller_in_silence(line: LineFixture) -> None:
+    line.kept.hangs = True
+    line.database.delays_s = {"place": 600.0}
+    channel = FakeChannel(line.clock, dialled=DIRECT, keys=CONFIRMED)
+    line.begin(channel)
+    line.clock.pump([0.1] * 300)
+    assert part_after(channel.said, "ordering_wait")[0] == "order_accepted"
+
+
+def test_an_order_that_is_refused_a_place_in_the_last_call_is_kept_at_once(
+    line: LineFixture,
+) -> None:
+    held = line.database.hold("place")
+    line.call(dialled=DIRECT, keys=GONE)
+    held[0].errback(StoreUnavailable("lost"))
+    assert line.kept.names() == ["place_late"], "the line may end now"
 
 
 def test_a_call_that_the_store_cannot_take_is_kept_with_all_that_was_heard(
