@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, select
+from sqlalchemy import CheckConstraint, Connection, MetaData, String, select
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
@@ -219,11 +219,23 @@ def provision_all(connection: Connection, now: datetime) -> None:
 @cache
 def _tables() -> bytes:
     engine = engine_for("sqlite://")
-    schema.metadata.create_all(engine)
+    _as_strict_as_postgresql().create_all(engine)
     with engine.connect() as connection:
         tables: bytes = connection.connection.driver_connection.serialize()  # type: ignore[union-attr]
     engine.dispose()
     return tables
+
+
+def _as_strict_as_postgresql() -> MetaData:
+    """The tables with texts no longer than they may be, which SQLite does not ask for."""
+    strict = MetaData()
+    for table in schema.metadata.sorted_tables:
+        copied = table.to_metadata(strict)
+        for column in copied.c:
+            if isinstance(column.type, String) and column.type.length is not None:
+                words = f"length({column.name}) <= {column.type.length}"
+                copied.append_constraint(CheckConstraint(words, name=f"length_of_{column.name}"))
+    return strict
 
 
 def memory_database() -> LocalDatabase:
