@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import structlog
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
@@ -54,6 +54,7 @@ from toneline.workers.talk import Begin
 log = structlog.get_logger()
 
 BOUND_POLL_S = 0.02
+END_S = 15.0
 AGI_BACKLOG = 1024
 """Calls that may come in one instant and wait to be taken."""
 SERVICES = ("voice", "sms", "scheduler", "console")
@@ -93,12 +94,16 @@ ALARMS = {
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A service with its name, how to wait until it works, and its word for /healthz."""
+    """A service with its name, how to wait until it works, and its word for /healthz.
+
+    After `end_s` its end is waited for no longer: a database that hangs must not keep us here.
+    """
 
     name: str
     service: Service
     health: HealthWord
     works: Callable[[], Awaitable[object]] | None = None
+    end_s: float = END_S
 
 
 class Voice(Protocol):
@@ -117,6 +122,7 @@ class App:
     parts: tuple[Part, ...]
     voice: Voice | None
     drain_s: float
+    reactor: Any
     callbacks: CallbackService | None = None
 
     async def start(self) -> None:
@@ -141,10 +147,11 @@ class App:
         """Stop everything that runs, the last first; one that fails does not keep the others."""
         for part in reversed(self.parts):
             if part.service.running:
+                ended = maybeDeferred(part.service.stopService)
                 try:
-                    await maybeDeferred(part.service.stopService)
-                except CancelledError:
-                    log.warning("not_waited_for", service=part.name)  # a second signal
+                    await ended.addTimeout(part.end_s, self.reactor)
+                except (CancelledError, TimeoutError):  # a second signal, or it hangs
+                    log.warning("not_waited_for", service=part.name)
                 except Exception:  # the edge of the process: whatever it is, go on ending
                     log.exception("not_stopped", service=part.name)
 
@@ -188,7 +195,7 @@ def build(prepared: Prepared, chosen: Sequence[str], reactor: Any, workers: int 
             parts.append(Part("callbacks", callbacks, callbacks.health))
     if "console" in chosen:
         parts.append(_console(base, parts))
-    return App(tuple(parts), taker, settings.agi.drain_s, callbacks)
+    return App(tuple(parts), taker, settings.agi.drain_s, reactor, callbacks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +246,7 @@ def _workers(base: _Base, store: StoreService, count: int) -> tuple[Part, Voice]
         structlog.PrintLogger(sys.stderr).msg,
     )
     voice_figures.show(base.figures, service.board.counts)
-    return Part("voice", service, service.health, service.ready), service
+    return Part("voice", service, service.health, service.ready, end_s=2 * END_S), service
 
 
 def _plan(prepared: Prepared) -> voice.VoicePlan:
@@ -342,7 +349,8 @@ def _sms(base: _Base) -> list[Part]:
         parts.append(Part(name, esme, esme.health, works))
     upkeep = MoUpkeep(mo, base.reactor)
     parts.append(Part("mo", upkeep, upkeep.health))
-    parts.append(Part("outbox", mt, mt.health))
+    # It waits for SMSCs by itself, and gives up by itself.
+    parts.append(Part("outbox", mt, mt.health, end_s=settings.agi.drain_s + END_S))
     return parts
 
 
@@ -497,4 +505,4 @@ def _database_word(database: StoreClient) -> tuple[bool, str]:
 def simulator_app(settings: Settings, script: Script, reactor: Any) -> App:
     """Return the SMSC simulator alone."""
     simulator = _simulator(settings, script, reactor)
-    return App((Part("simulator", simulator, simulator.health, simulator.bound),), None, 0)
+    return App((Part("simulator", simulator, simulator.health, simulator.bound),), None, 0, reactor)

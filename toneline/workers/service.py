@@ -29,8 +29,9 @@ DEAF_S = 3.0
 """After so long without any worker connections are closed: Asterisk tries another server."""
 LATE_S = 5.0
 """Drained workers say so within their time; who is later than this does not answer any more."""
-END_S = 15.0
-"""How long an ending worker may take: the cut of its calls, and their records in the store."""
+END_S = 20.0
+"""How long an ending worker may take: the cut of its calls, and their records in the store or,
+if that hangs, on the disk."""
 
 _log = structlog.get_logger()
 

@@ -4,8 +4,9 @@ import pytest
 from structlog.testing import capture_logs
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
 
-from toneline.app import App, Part
+from toneline.app import END_S, App, Part
 
 
 class Slow(Service):
@@ -24,17 +25,27 @@ def services() -> list[Slow]:
     return [Slow(), Slow()]
 
 
-def ending(services: list[Slow]) -> Deferred[None]:
+def ending(services: list[Slow], clock: Clock) -> Deferred[None]:
     names = ("first", "second")
     parts = [Part(name, one, lambda: (True, "")) for name, one in zip(names, services, strict=True)]
     for one in services:
         one.startService()
-    return Deferred.fromCoroutine(App(tuple(parts), None, 0).stop())
+    return Deferred.fromCoroutine(App(tuple(parts), None, 0, clock).stop())
+
+
+def test_a_service_that_hangs_is_not_waited_for_for_ever(services: list[Slow]) -> None:
+    clock = Clock()
+    with capture_logs() as logged:
+        end = ending(services, clock)
+        clock.advance(END_S)
+        services[0].stopped.callback(None)
+    assert end.called
+    assert logged == [{"event": "not_waited_for", "service": "second", "log_level": "warning"}]
 
 
 def test_a_second_signal_waits_for_no_service_any_more(services: list[Slow]) -> None:
     with capture_logs() as logged:
-        end = ending(services)
+        end = ending(services, Clock())
         end.cancel()
         assert not services[0].running
     assert logged == [{"event": "not_waited_for", "service": "second", "log_level": "warning"}]
@@ -44,7 +55,7 @@ def test_a_second_signal_waits_for_no_service_any_more(services: list[Slow]) -> 
 
 def test_a_service_that_fails_to_stop_does_not_keep_the_others(services: list[Slow]) -> None:
     with capture_logs() as logged:
-        end = ending(services)
+        end = ending(services, Clock())
         services[1].stopped.errback(RuntimeError("stuck"))
         services[0].stopped.callback(None)
     assert end.called
