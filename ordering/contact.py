@@ -145,16 +145,21 @@ def call_has_ended(
     A call may be recorded after a later one of the same number, or when its own message would be
     too late: then it leaves nothing that is sent, and changes nothing of what the later one left.
     """
-    message = None if offer is None else offer.message
     if connection.execute(_LATER_CALL, {"msisdn": msisdn, "ended_at": ended_at}).first():
-        if offer is not None and message is not None:
-            outbox.put_dropped(connection, message, offer.forbidden_by or "replaced", ended_at)
+        if offer is not None and offer.message is not None:
+            reason = offer.forbidden_by or "replaced"
+            outbox.put_dropped(connection, offer.message, reason, ended_at)
     elif offer is None:
         put_off_offer(connection, msisdn, ended_at)
-    elif message is None or now < message.expires_at or offer.forbidden_by is not None:
-        plan_offer(connection, msisdn, offer, ended_at)
     else:
-        plan_offer(connection, msisdn, Offer(message, "expired"), ended_at)
+        plan_offer(connection, msisdn, _in_time(offer, now), ended_at)
+
+
+def _in_time(offer: Offer, now: datetime) -> Offer:
+    """Return the offer, forbidden if its message expired before anybody could send it."""
+    if offer.message is None or now < offer.message.expires_at:
+        return offer
+    return Offer(offer.message, offer.forbidden_by or "expired")
 
 
 def plan_offer(connection: Connection, msisdn: str, offer: Offer, now: datetime) -> None:

@@ -88,17 +88,27 @@ def place_late(
         return Placed(present.order_id, present.state)
     reason = _refused_before(connection, request, failure)
     if reason is None:
-        reason = _hindrance(connection, request, now)
-        if reason is None:
-            placed = place(connection, request, notice, limits, now)
-            if isinstance(placed, Placed):
-                return placed
-            reason = placed.reason
-        else:
-            detail = {"tone_code": request.tone_code, "reason": reason}
-            record(connection, now, request.msisdn, "refused", detail, request)
+        placed = _placed(connection, request, notice, limits, now)
+        if isinstance(placed, Placed):
+            return placed
+        reason = placed.reason
     outbox.put(connection, failure.because(reason, now), now)
     return OrderRefused(reason)
+
+
+def _placed(
+    connection: Connection,
+    request: OrderRequest,
+    notice: outbox.Message,
+    limits: Limits,
+    now: datetime,
+) -> Placed | OrderRefused:
+    hindrance = _hindrance(connection, request, now)
+    if hindrance is None:
+        return place(connection, request, notice, limits, now)
+    detail = {"tone_code": request.tone_code, "reason": hindrance}
+    record(connection, now, request.msisdn, "refused", detail, request)
+    return OrderRefused(hindrance)
 
 
 def _refused_before(connection: Connection, request: OrderRequest, failure: Failure) -> str | None:
