@@ -15,10 +15,11 @@ from twisted.internet.error import CannotListenError
 
 from config.settings import Settings
 from smpp.smsc_rules import Script
-from toneline.app import SERVICES, App, build, simulator_app
+from toneline.app import App
 from toneline.garbage import collect_seldom
 from toneline.logs import configure_logs
 from toneline.prepare import CannotStart, prepare
+from toneline.wiring import SERVICES, build, simulator_app
 
 __all__ = ["SERVICES", "serve", "serve_simulator"]
 

@@ -50,6 +50,8 @@ class Worker:
         self._tell = tell
         self._leave = leave
         self._services: list[Service] = []  # in the order in which they start
+        self._database: StoreClient | None = None
+        self._kept: KeptRequests | None = None
         self._voice: VoiceService | None = None
 
     def obey(self, word: Word) -> None:
@@ -72,12 +74,10 @@ class Worker:
         Deferred.fromCoroutine(self._keep_all()).addBoth(lambda _: self._leave(1))
 
     async def _keep_all(self) -> None:
-        for service in self._services:
-            if isinstance(service, StoreClient) and service.running:
-                service.stopService().cancel()
-        for service in self._services:
-            if isinstance(service, KeptRequests) and service.running:
-                await service.stopService()
+        if self._database is not None and self._database.running:
+            self._database.stopService().cancel()
+        if self._kept is not None and self._kept.running:
+            await self._kept.stopService()
 
     async def _begin(self, begin: Begin) -> None:
         configure_logs(
@@ -97,9 +97,9 @@ class Worker:
 
     async def _take_calls(self, begin: Begin) -> None:
         plan, reactor = begin.plan, self._reactor
-        database = StoreClient(reactor, begin.store_socket, begin.store_modules)
+        self._database = database = StoreClient(reactor, begin.store_socket, begin.store_modules)
         catalogue = CurrentCatalogue(database, _read_catalogue(plan), reactor, now)
-        kept = kept_requests(database, begin.store_modules, plan.folders, reactor)
+        self._kept = kept = kept_requests(database, begin.store_modules, plan.folders, reactor)
         board = Board(talk.BOARD, begin.workers)
         row = board.rows[begin.worker - 1]
         port = AdoptedStreamServerEndpoint(reactor, talk.PORT, begin.family)
