@@ -21,7 +21,8 @@ from ivr.patience import Asking, Bell, Pending
 from ivr.prompts import SENTENCES
 from ordering import late, orders, outbox
 from ordering.orders import Limits, OrderRefused, OrderRequest, Placed
-from store.kept import AWAY, NotKept
+from store.database import AWAY
+from store.kept import NotKept
 
 ANSWER_S = 4.0  # contract.md: later than this the result comes by SMS
 UNKEPT_S = 1.0

@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from store import changes
 from store.connection import PreparedStatements
 from store.engine import (
+    AWAY,
     StoreBusy,
     StoreClosed,
     StoreError,
@@ -25,6 +26,7 @@ from store.engine import (
 from store.wire import name_of
 
 __all__ = [
+    "AWAY",
     "Database",
     "LocalDatabase",
     "StoreBusy",

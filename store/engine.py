@@ -55,6 +55,10 @@ class StoreClosed(StoreError):
     """This process asks its store no more; the request may have been done or not."""
 
 
+AWAY = (StoreBusy, StoreClosed, StoreUnavailable)
+"""Why a request that could be done later was not done now."""
+
+
 def engine_for(url: str) -> Engine:
     """Return an engine for `sqlite:///FILE` or `postgresql+psycopg://...`.
 

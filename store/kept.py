@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -18,25 +18,22 @@ from typing import Any, Protocol, TypeVar
 
 import structlog
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList, TimeoutError
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.python.failure import Failure
 
-from store.database import Database, StoreBusy, StoreClosed, StoreUnavailable
+from store.database import AWAY, Database
 from store.kept_file import ASIDE, ENDING, KeptFile, size_of
-from store.wire import Codec, WireError
+from store.kept_round import Round
+from store.wire import Codec
 
 T = TypeVar("T")
 
-AWAY = (StoreBusy, StoreClosed, StoreUnavailable)
-"""Why a request that could be done later was not done now."""
 PATIENCE_S = 1.5
 """What the store has not answered so long is kept; it may still do it, and then does it twice."""
 RETRY_S, RETRY_MOST_S = 1.0, 10.0
 """After so long what is kept is tried again, doubled each time it is in vain, up to so long."""
 LOOK_S = 30.0
 """So often a process looks for what a dead one has left in the folder."""
-TOGETHER = 50
-"""Requests asked of the store at once: as many as it puts into one transaction."""
 STOP_S = 5.0
 """So long an end waits for the disk."""
 
@@ -103,7 +100,6 @@ class KeptRequests(Service):
         self._told: set[Path] = set()  # that they are of no use to us
         self._timer: Any = None
         self._pause_s = RETRY_S
-        self._done = self._refused = 0  # in this round
 
     def health(self) -> tuple[bool, str]:
         """Whether all is well, and a word about it for /healthz: what waits harms no call."""
@@ -209,14 +205,15 @@ class KeptRequests(Service):
 
     def _work(self) -> None:
         self._is_at_work = True
-        Deferred.fromCoroutine(self._do_all()).addErrback(_log_failure).addBoth(self._rest)
+        round_ = Round(self._ask, self._in_thread, lambda: bool(self.running))
+        doing = Deferred.fromCoroutine(self._do_all(round_))
+        doing.addErrback(_log_failure).addBoth(lambda _: self._rest(round_))
 
-    def _rest(self, _done: object) -> None:
+    def _rest(self, round_: Round) -> None:
         self._is_at_work = False
-        if self._done or self._refused:
-            _log.info("kept_requests_done", count=self._done, failed=self._refused)
+        if round_.done or round_.failed:
+            _log.info("kept_requests_done", count=round_.done, failed=round_.failed)
             self._pause_s = RETRY_S
-        self._done = self._refused = 0
         if self.running and self._all_files():
             self._soon(self._pause_s)
             self._pause_s = min(2 * self._pause_s, RETRY_MOST_S)
@@ -225,12 +222,18 @@ class KeptRequests(Service):
             self._soon(LOOK_S)
         self._notice_idle()
 
-    async def _do_all(self) -> None:
+    async def _do_all(self, round_: Round) -> None:
         self._files += await self._in_thread(self._adopted)
         for file in self._all_files():
-            if not await self._do(file):
+            if not await round_.do(file):
                 break
+            if not file.left:
+                await self._end(file)
         await self._in_thread(self._measure)
+
+    async def _ask(self, body: bytes) -> Any:
+        function, values = self._codec.asked(body)
+        return await self._database.run(function, *values, self._clock())
 
     def _adopted(self) -> list[KeptFile]:
         """Take over what dead processes have left."""
@@ -258,32 +261,6 @@ class KeptRequests(Service):
         self._told.add(path)
         _log.error("kept_requests_unusable", file=str(path), reason=str(error))
 
-    async def _do(self, file: KeptFile) -> bool:
-        """Have all of a file done that can be; False: the store can do nothing just now."""
-        left, file.left = file.left, []
-        while left:
-            group, left = left[:TOGETHER], left[TOGETHER:]
-            if not await self._do_together(file, group):
-                file.left += left
-                return False
-        while group := await self._read(file):
-            if not await self._do_together(file, group):
-                return False
-        if not file.left:
-            await self._end(file)
-        return True
-
-    async def _read(self, file: KeptFile) -> list[bytes]:
-        """Return the next requests; what is none is put aside with its file."""
-        try:
-            read: list[bytes] = await self._in_thread(file.read, TOGETHER)
-        except WireError as error:
-            if not file.has_failed:
-                _log.error("kept_requests_unreadable", file=str(file.path), reason=str(error))
-            file.has_failed = file.is_broken = True
-            return []
-        return read
-
     async def _end(self, file: KeptFile) -> None:
         if file is self._file:
             if self._is_writing or not (file.is_read or file.is_broken):
@@ -295,38 +272,6 @@ class KeptRequests(Service):
             await self._in_thread(file.end)
         except OSError as error:
             self._tell(file.path, error)
-
-    async def _do_together(self, file: KeptFile, bodies: Sequence[bytes]) -> bool:
-        """Have a group done; False: the store can do none of several."""
-        errors = await self._errors_of(bodies)
-        away = [body for body, error in errors if isinstance(error, AWAY)]
-        failed = [body for body, error in errors if not isinstance(error, AWAY)]
-        self._done += len(bodies) - len(errors)
-        file.left += away
-        for body in failed:
-            # One that kills the store fails all that were asked with it: each once more, alone.
-            for _, error in await self._errors_of([body]):
-                if isinstance(error, AWAY):
-                    file.left.append(body)
-                else:
-                    file.has_failed = True
-                    self._refused += 1
-                    _log.error("kept_request_failed", file=str(file.path), reason=str(error))
-        return self.running == 1 and not 1 < len(bodies) == len(away)
-
-    async def _errors_of(self, bodies: Sequence[bytes]) -> list[tuple[bytes, BaseException]]:
-        """Ask the store for requests, all at once; return those that were not done, and why."""
-        asked = [Deferred.fromCoroutine(self._asked(body)) for body in bodies]
-        results = await DeferredList(asked, consumeErrors=True)
-        return [
-            (body, result.value)
-            for body, (_, result) in zip(bodies, results, strict=True)
-            if isinstance(result, Failure) and result.value is not None
-        ]
-
-    async def _asked(self, body: bytes) -> Any:
-        function, values = self._codec.asked(body)
-        return await self._database.run(function, *values, self._clock())
 
 
 def _log_failure(failure: Failure) -> None:

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
 
-from store.database import Database, LocalDatabase
-from store.kept import AWAY, NotKept
+from store.database import AWAY, Database, LocalDatabase
+from store.kept import NotKept
 
 T = TypeVar("T")
 
