@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -116,6 +117,19 @@ class Line:
         if word != "pid":
             raise LineFailed("the line has no store process")
         return int(pid)
+
+    def fill_its_disk(self) -> None:
+        """Let the store process' writes fail as they do on a full disk."""
+        self._limit_files(0)
+
+    def make_room(self) -> None:
+        """Let them succeed again."""
+        self._limit_files(None)
+
+    def _limit_files(self, octets: int | None) -> None:
+        _, hard = resource.prlimit(self.store_pid(), resource.RLIMIT_FSIZE)
+        most = hard if octets is None else octets
+        resource.prlimit(self.store_pid(), resource.RLIMIT_FSIZE, (most, hard))
 
     def worker_pids(self) -> dict[int, int]:
         """The processes that take the calls, by their numbers, as the log tells."""

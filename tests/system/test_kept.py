@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.system.scene import Scene, prompt, scene
 from tests.system.sip import Call
-from tests.system.test_process import let_nothing_be_written
 
 DIALLED = "125300191029"
 CALLER = "13905250101"
 
 
-def offer(opened: Scene) -> Call:
+@contextmanager
+def offered(opened: Scene) -> Iterator[Call]:
     """A caller who has heard all of an offer and has not confirmed it yet."""
-    call = opened.call(DIALLED, CALLER)
-    call.__enter__()
-    call.wait_until_heard(opened.tone("1029"), up_to_ms=1000)
-    call.press("1")
-    call.wait_until_heard(prompt("offer_confirm"), up_to_ms=500)
-    return call
+    with opened.call(DIALLED, CALLER) as call:
+        call.wait_until_heard(opened.tone("1029"), up_to_ms=1000)
+        call.press("1")
+        call.wait_until_heard(prompt("offer_confirm"), up_to_ms=500)
+        yield call
 
 
 def kept(opened: Scene) -> int:
@@ -38,14 +39,13 @@ def test_what_a_caller_was_told_is_accepted_survives_the_death_of_the_line(
 ) -> None:
     with scene(tmp_path / "line", prepared_sounds, options=options) as opened:
         line = opened.line
-        call = offer(opened)
-        store = line.store_pid()
-        os.kill(store, signal.SIGSTOP)
-        call.press("1")
-        call.wait_until_heard(prompt("order_accepted"), up_to_ms=1000)
-        assert kept(opened) == 1, "it was said before it was on the disk"
-        call.hang_up()
-        call.__exit__(None, None, None)
+        with offered(opened) as call:
+            store = line.store_pid()
+            os.kill(store, signal.SIGSTOP)
+            call.press("1")
+            call.wait_until_heard(prompt("order_accepted"), up_to_ms=1000)
+            assert kept(opened) == 1, "it was said before it was on the disk"
+            call.hang_up()
         line.wait_for(lambda: kept(opened) == 2, "the call is on the disk as well")
         os.kill(line.pid, signal.SIGKILL)
         line.wait(30)
@@ -64,15 +64,14 @@ def test_what_a_full_database_could_not_take_is_done_when_there_is_room(
 ) -> None:
     with scene(tmp_path / "line", prepared_sounds) as opened:
         line = opened.line
-        call = offer(opened)
-        let_nothing_be_written(line, True)
-        call.press("1")
-        call.wait_until_heard(prompt("ordering_wait"), up_to_ms=200)
-        call.hang_up()
-        call.__exit__(None, None, None)
+        with offered(opened) as call:
+            line.fill_its_disk()
+            call.press("1")
+            call.wait_until_heard(prompt("ordering_wait"), up_to_ms=200)
+            call.hang_up()
         line.wait_for(lambda: kept(opened) == 2, "order and call are on the disk")
         assert line.metrics()["toneline_kept_bytes"] > 0
-        let_nothing_be_written(line, False)
+        line.make_room()
         line.wait_for(lambda: len(line.orders(CALLER)) == 1, "the order is placed", 30)
         line.wait_for(lambda: bool(line.trace(CALLER, "call_ended")), "the call is on record")
         assert [sms["text"] for sms in line.messages(CALLER, wait_s=20) if "已订购" in sms["text"]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import select
 import signal
 import socket
@@ -57,12 +56,6 @@ def addresses(line: Line) -> dict[str, tuple[str, int]]:
         "console": tree["console"]["listen"],
     }
     return {name: client_address(listen) for name, listen in listens.items()}
-
-
-def let_nothing_be_written(line: Line, forbidden: bool) -> None:
-    """Let the store process' writes fail as they do on a full disk, or no longer."""
-    _, hard = resource.prlimit(line.store_pid(), resource.RLIMIT_FSIZE)
-    resource.prlimit(line.store_pid(), resource.RLIMIT_FSIZE, (0 if forbidden else hard, hard))
 
 
 def throw_at(address: tuple[str, int], data: bytes) -> None:
@@ -165,12 +158,12 @@ def test_on_a_full_disk_no_order_is_taken_and_the_line_goes_on(
     with Line(tmp_path / "line", sounds=prepared_sounds) as full:
         before = full.command("phone", "125300191029", "--from", "13905252002", "--keys", "1,1")
         assert before["events"]
-        let_nothing_be_written(full, True)
+        full.fill_its_disk()
         call = full.command("phone", "125300191041", "--from", "13905252003", "--keys", "1,1")
         words = " ".join(event["text"] or "" for event in call["events"])
         assert "订购成功" not in words
         assert "♪" in words
-        let_nothing_be_written(full, False)
+        full.make_room()
         full.wait_for(lambda: full.health()["status"] == "ok", "the line is well again")
         again = full.command("phone", "125300191041", "--from", "13905252004", "--keys", "1,1")
         assert "订购成功" in " ".join(event["text"] or "" for event in again["events"])
