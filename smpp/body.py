@@ -1,8 +1,8 @@
-"""the mandatory fields and TLVs of a PDU's body, read and written at one stroke.
+"""the mandatory fields and TLVs of a PDU's body, read at one stroke.
 
 A layout is a body's fields in the order of the wire. It is compiled into one regular expression
-that reads them all and one format that writes them all: a third of what field by field costs. Only
-when that fails are the fields walked one by one, to say which is wrong.
+that reads them all: a third of what field by field costs. Only when that fails are the fields
+walked one by one, to say which is wrong.
 """
 
 from __future__ import annotations
@@ -100,21 +100,30 @@ class Layout:
     """The fields of a body in the order of the wire.
 
     `match` reads them at one stroke from a PDU decoded as Latin-1, beginning at HEADER_LENGTH; its
-    groups are the fields. `format` writes at one stroke what is known to fit.
+    groups are the fields. `pattern` is the same without groups, to be part of another.
     """
 
     def __init__(self, *fields: CString | Octet) -> None:
         self.names = [field.name for field in fields]
-        self._fields = fields
+        self.fields = fields
         longest = [field.size - 1 if isinstance(field, CString) else None for field in fields]
         # Possessive: a string ends at its first NUL or not at all, no other end is tried.
-        pattern = "".join("(.)" if size is None else f"([^\0]{{0,{size}}}+)\0" for size in longest)
-        self.match: Final = re.compile(pattern, re.DOTALL).match
-        self.format: Final = "".join("%c" if size is None else "%s\0" for size in longest)
+        parts = [(".", "") if size is None else (f"[^\0]{{0,{size}}}+", "\0") for size in longest]
+        self.pattern: Final = "".join(value + end for value, end in parts)
+        groups = "".join(f"({value}){end}" for value, end in parts)
+        self.match: Final = re.compile(groups, re.DOTALL).match
 
     def read(self, data: bytes) -> re.Match[str]:
         """Read the fields of a whole PDU: the match's groups. TLVs may begin at its end."""
         return self.match(data.decode("latin-1"), HEADER_LENGTH) or self.explain(data)
+
+    def values(self, octets: str) -> list[str | int]:
+        """Read the fields of what `pattern` has matched."""
+        groups = self.match(octets).groups()  # type: ignore[union-attr]  # so this matches as well
+        return [
+            value if isinstance(field, CString) else ord(value)
+            for field, value in zip(self.fields, groups, strict=True)
+        ]
 
     def explain(self, data: bytes) -> NoReturn:
         """Raise the Fault because of which `match` does not read this PDU."""
@@ -124,7 +133,7 @@ class Layout:
     def end(self, data: bytes) -> int:
         """Return where the fields end and TLVs may begin; Fault if one of them is wrong."""
         at = HEADER_LENGTH
-        for field in self._fields:
+        for field in self.fields:
             at = field.end(data, at)
         return at
 
@@ -132,7 +141,7 @@ class Layout:
         """Write the fields one by one; UnencodablePdu names the one whose value does not fit."""
         return b"".join(
             field.write(value)  # type: ignore[arg-type]  # a field gets its own kind of value
-            for field, value in zip(self._fields, values, strict=True)
+            for field, value in zip(self.fields, values, strict=True)
         )
 
 

@@ -17,6 +17,11 @@ from smpp.events import Event
 from smpp.session import Session
 from smpp.states import State
 
+READ_ON_S: Final = 0.001
+"""How long one connection may be read, time and again, before the reactor turns to others."""
+
+_READ_SIZE: Final = 65_536  # octets at a time, as Twisted reads
+
 ABORT_S: Final = 5.0
 """How long a peer may take to read our last words before the connection is cut."""
 
@@ -84,7 +89,10 @@ class EsmeProtocol(Protocol):
         self.session = session
         self.is_closed = False
         self._telling = False
-        self._sends_itself = False
+        self._is_direct = False
+        self._is_paused = False
+        self._socket: Any = None
+        self._half = session.window  # in PDUs: each MO gets two, its response and an answer
         self._waiting: list[Deferred[None]] = []
         self._bind = bind
         self._monotonic = monotonic
@@ -97,14 +105,21 @@ class EsmeProtocol(Protocol):
         """Bind at once."""
         # Without it our deliver_sm_resp would hold back the next submit_sm for 40 ms.
         self.transport.setTcpNoDelay(True)
-        self._sends_itself = not ISSLTransport.providedBy(self.transport)
+        self._socket = self.transport.getHandle()
+        self._is_direct = not ISSLTransport.providedBy(self.transport)
         self.transport.registerProducer(self, True)
         self.session.bind(self._bind, self._monotonic())
         self.flush()
 
     def dataReceived(self, data: bytes) -> None:
-        """Feed the session."""
-        self._tell(self.session.receive_data(data, self._monotonic()))
+        """Feed the session, then with what came meanwhile: the reactor's turns cost as PDUs do."""
+        now = self._monotonic()
+        until = now + READ_ON_S
+        while data:
+            self._tell(self.session.receive_data(data, now))
+            now = self._monotonic()
+            data = self._read() if now < until else b""
+        self.flush()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Tell what was under way, and whoever waits for the end."""
@@ -137,10 +152,11 @@ class EsmeProtocol(Protocol):
     def flush(self) -> None:
         """Write what the session has to say; what events cause leaves at once, after them."""
         if self._telling:
+            # It is to work on the first half of its window while we do on the second.
+            if self.session.unsent >= self._half:
+                self._send()
             return
-        octets = self.session.data_to_send()
-        if octets:
-            self._write(octets)
+        self._send()
         if self.session.state is not State.CLOSED:
             self._alarm.set(self.session.next_deadline())
         elif self._abort is None and not self.is_closed:
@@ -150,27 +166,42 @@ class EsmeProtocol(Protocol):
             self.transport.unregisterProducer()
             self.transport.loseConnection()
 
-    def _write(self, octets: bytes) -> None:
+    def _read(self) -> bytes:
+        """Return what has come already; nothing if there is none, or Twisted has to look itself."""
+        if not self._is_direct or self._is_paused or self.session.state is State.CLOSED:
+            return b""
+        try:
+            octets: bytes = self._socket.recv(_READ_SIZE)
+        except OSError:  # nothing yet, or broken
+            return b""
+        return octets
+
+    def _send(self) -> None:
+        octets = self.session.data_to_send()
+        if not octets:
+            return
         # transport.write sends on the reactor's next turn, which takes four system calls more.
-        if self._sends_itself:
+        if self._is_direct:
             try:
-                sent = self.transport.getHandle().send(octets)
+                sent = self._socket.send(octets)
             except OSError:  # full or broken: Twisted waits, or finds out
                 sent = 0
             if sent == len(octets):
                 return
             octets = octets[sent:]
-            self._sends_itself = False  # what it holds back must leave first
+            self._is_direct = False  # what it holds back must leave first
         self.transport.write(octets)
 
     def pauseProducing(self) -> None:
         """Read no more from an SMSC that does not read our answers."""
         # Before, it is TLS that pauses us: its handshake has to be read.
         if self.session.state is State.BOUND:
+            self._is_paused = True
             self.transport.pauseProducing()
 
     def resumeProducing(self) -> None:
         """Read on."""
+        self._is_paused = False
         self.transport.resumeProducing()
 
     def stopProducing(self) -> None:
@@ -178,6 +209,7 @@ class EsmeProtocol(Protocol):
 
     def _expire(self) -> None:
         self._tell(self.session.expire(self._monotonic()))
+        self.flush()
 
     def _tell(self, events: list[Event]) -> None:
         self._telling = True
@@ -185,4 +217,4 @@ class EsmeProtocol(Protocol):
             self._on_events(events)
         finally:
             self._telling = False
-        self.flush()
+        self._send()

@@ -8,10 +8,11 @@ truncated and unterminated fields for good ones.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable
-from functools import partial
-from typing import Any, Final, NoReturn, TypeVar
+from functools import lru_cache, partial
+from typing import Any, Final, NoReturn, TypeVar, cast
 
 from smpplib import command as smpplib_command
 from smpplib import smpp as smpplib_codec
@@ -95,6 +96,8 @@ class MalformedPdu(Exception):
 
 _RESPONSE: Final = 0x8000_0000
 _HEADER = struct.Struct(">IIII")
+_BARE_ANSWER = struct.Struct(">IIIIB")  # with an empty message_id
+_write_bare_answer = _BARE_ANSWER.pack
 _read_header, _write_header = _HEADER.unpack_from, _HEADER.pack
 _SUBMIT_SM, _DELIVER_SM, _DATA_SM, _ENQUIRE_LINK = 0x04, 0x05, 0x103, 0x15
 _DELIVER_SM_RESP, _DATA_SM_RESP = _DELIVER_SM | _RESPONSE, _DATA_SM | _RESPONSE
@@ -105,6 +108,8 @@ _BIND_MODES: Final = {command_id: mode for mode, command_id in _BIND_IDS.items()
 _Read = TypeVar("_Read", Bind, BindResp)
 _Bare = TypeVar("_Bare", EnquireLink, Unbind)
 _Taken = TypeVar("_Taken")
+_Decoding = tuple[Callable[[Any, bytes, int, int], _Taken], object]
+_Decoders = dict[int, _Decoding[_Taken]]
 _BareResp = TypeVar("_BareResp", EnquireLinkResp, UnbindResp, GenericNack)
 
 
@@ -118,12 +123,13 @@ def read(buffer: bytes) -> tuple[list[Pdu | MalformedPdu], bytes, MalformedPdu |
     PDU can have is found as soon as its sixteen octets are there and ends the stream: where the
     next PDU begins is unknown from then on.
     """
-    return _cut(buffer, _understood)
+    return _cut(buffer, _DECODERS, _UNKNOWN)
 
 
 def cut(buffer: bytes) -> tuple[list[bytes], bytes, MalformedPdu | None]:
     """As `read`, but the PDUs as they are: to `decode` one by one, or not at all."""
-    return _cut(buffer, lambda octets, *_header: octets)
+    found, rest, broken = _cut(buffer, {}, (_as_it_is, None))
+    return cast("list[bytes]", found), rest, broken
 
 
 def decode(data: bytes) -> Pdu:
@@ -134,16 +140,17 @@ def decode(data: bytes) -> Pdu:
     if length != len(data):
         why = f"command_length is {length} of {len(data)} octets"
         raise MalformedPdu(command_id, sequence, Status.RINVCMDLEN, why, status)
-    found = _understood(data, command_id, status, sequence)
-    if isinstance(found, MalformedPdu):
-        raise found
-    return found
+    found, _, broken = read(data)
+    whole = broken or found[0]
+    if isinstance(whole, MalformedPdu):
+        raise whole
+    return whole
 
 
 def _cut(
-    buffer: bytes, taken: Callable[[bytes, int, int, int], _Taken]
-) -> tuple[list[_Taken], bytes, MalformedPdu | None]:
-    found: list[_Taken] = []
+    buffer: bytes, decoders: _Decoders[_Taken], other: _Decoding[_Taken]
+) -> tuple[list[_Taken | MalformedPdu], bytes, MalformedPdu | None]:
+    found: list[_Taken | MalformedPdu] = []
     at, size = 0, len(buffer)
     while size - at >= HEADER_LENGTH:
         length, command_id, status, sequence = _read_header(buffer, at)
@@ -153,18 +160,13 @@ def _cut(
         end = at + length
         if end > size:
             break
-        found.append(taken(buffer[at:end], command_id, status, sequence))
+        decoder, what = decoders.get(command_id, other)
+        try:
+            found.append(decoder(what, buffer[at:end], status, sequence))
+        except Fault as fault:
+            found.append(MalformedPdu(command_id, sequence, fault.status, fault.why, status))
         at = end
     return found, buffer[at:], None
-
-
-def _understood(octets: bytes, command_id: int, status: int, sequence: int) -> Pdu | MalformedPdu:
-    """Read one whole PDU, whose header has been."""
-    decoder, what = _DECODERS.get(command_id, _UNKNOWN)
-    try:
-        return decoder(what, octets, status, sequence)
-    except Fault as fault:
-        return MalformedPdu(command_id, sequence, fault.status, fault.why, status)
 
 
 def encode(pdu: Pdu) -> bytes:
@@ -182,7 +184,7 @@ def encode_as(message: SubmitSm | DataSm, sequence: int) -> bytes:
 def encode_answer(kind: type[DeliverSm | DataSm], sequence: int, status: int) -> bytes:
     """Write the response to such a message that says no more than `status`."""
     command_id = _DATA_SM_RESP if kind is DataSm else _DELIVER_SM_RESP
-    return _framed(command_id, status, sequence, b"\0")
+    return _write_bare_answer(_BARE_ANSWER.size, command_id, status, sequence, 0)
 
 
 def refusal(command_id: int, sequence: int, status: int) -> Response | None:
@@ -196,14 +198,15 @@ def refusal(command_id: int, sequence: int, status: int) -> Response | None:
 
 # ---- our own codec: the eight hot PDUs
 
-_MESSAGE: Final = Layout(
+_BEFORE_SOURCE: Final = Layout(
     CString("service_type", 6, Status.RINVSERTYP),
     Octet("source_addr_ton"),
     Octet("source_addr_npi"),
-    CString("source_addr", 21, Status.RINVSRCADR),
-    Octet("dest_addr_ton"),
-    Octet("dest_addr_npi"),
-    CString("destination_addr", 21, Status.RINVDSTADR),
+)
+_SOURCE: Final = CString("source_addr", 21, Status.RINVSRCADR)
+_BETWEEN: Final = Layout(Octet("dest_addr_ton"), Octet("dest_addr_npi"))
+_DESTINATION: Final = CString("destination_addr", 21, Status.RINVDSTADR)
+_AFTER_DESTINATION: Final = Layout(
     Octet("esm_class"),
     Octet("protocol_id"),
     Octet("priority_flag"),
@@ -215,7 +218,16 @@ _MESSAGE: Final = Layout(
     Octet("sm_default_msg_id"),
     Octet("sm_length"),
 )
+_BEFORE_DESTINATION: Final = Layout(*_BEFORE_SOURCE.fields, _SOURCE, *_BETWEEN.fields)
+_AFTER_SOURCE: Final = Layout(*_BETWEEN.fields, _DESTINATION, *_AFTER_DESTINATION.fields)
+_MESSAGE: Final = Layout(*_BEFORE_SOURCE.fields, _SOURCE, *_AFTER_SOURCE.fields)
 """What submit_sm and deliver_sm share, up to the short_message (sections 4.4.1 and 4.6.1)."""
+
+_divide: Final = re.compile(
+    f"({_BEFORE_SOURCE.pattern})([^\0]{{0,20}}+)\0({_AFTER_SOURCE.pattern})", re.DOTALL
+).match
+_ENVELOPES: Final = 4096
+"""How many are remembered: messages differ in number, text and length, hardly in anything else."""
 
 _DATA: Final = Layout(
     CString("service_type", 6, Status.RINVSERTYP),
@@ -241,22 +253,29 @@ _typed = tuple.__new__
 def _read_message(
     kind: type[SubmitSm] | type[DeliverSm], data: bytes, _status: int, sequence: int
 ) -> SubmitSm | DeliverSm:
-    found = _MESSAGE.match(data.decode("latin-1"), HEADER_LENGTH) or _MESSAGE.explain(data)
+    found = _divide(data.decode("latin-1"), HEADER_LENGTH) or _MESSAGE.explain(data)
+    before, source, after = found.groups()
     (
-        service_type, source_ton, source_npi, source, dest_ton, dest_npi, destination,
+        service_type, source_ton, source_npi, dest_ton, dest_npi, destination,
         esm_class, protocol_id, priority, schedule, validity,
         registered, replace, coding, default_id, length,
-    ) = found.groups()  # fmt: skip
+    ) = _opened(before, after)  # fmt: skip
     at = found.end()
-    end = at + ord(length)
-    if end > len(data) or end - at > LONGEST_TEXT:
-        raise Fault(Status.RINVMSGLEN, f"sm_length {end - at} of {len(data) - at} octets")
+    end = at + length
+    if end > len(data) or length > LONGEST_TEXT:
+        raise Fault(Status.RINVMSGLEN, f"sm_length {length} of {len(data) - at} octets")
     return _typed(kind, (
-        sequence, source, destination, data[at:end], ord(coding), ord(esm_class), ord(registered),
-        validity, ord(source_ton), ord(source_npi), ord(dest_ton), ord(dest_npi), service_type,
-        ord(protocol_id), ord(priority), schedule, ord(replace), ord(default_id),
+        sequence, source, destination, data[at:end], coding, esm_class, registered,
+        validity, source_ton, source_npi, dest_ton, dest_npi, service_type,
+        protocol_id, priority, schedule, replace, default_id,
         () if end == len(data) else read_message_tlvs(data, end),
     ))  # fmt: skip
+
+
+@lru_cache(_ENVELOPES)
+def _opened(before_source: str, after_source: str) -> tuple[Any, ...]:
+    """Read what stands before and after the source."""
+    return (*_BEFORE_SOURCE.values(before_source), *_AFTER_SOURCE.values(after_source))
 
 
 def _read_data_sm(_what: object, data: bytes, _status: int, sequence: int) -> DataSm:
@@ -325,24 +344,20 @@ def _write_message(command_id: int, pdu: SubmitSm | DeliverSm, sequence: int) ->
     length = len(text)
     if length > LONGEST_TEXT:
         raise UnencodablePdu("short_message", f"has {length} octets, {LONGEST_TEXT} at most")
-    fields = (
-        service_type, source_ton, source_npi, source, dest_ton, dest_npi, destination,
+    before, after = _envelope(
+        service_type, source_ton, source_npi, source, dest_ton, dest_npi,
         esm_class, protocol_id, priority, schedule, validity,
         registered, replace, coding, default_id, length,
     )  # fmt: skip
-    # What `write` would check, at once; octets beyond 255 are no Latin-1.
-    strings_fit = (
-        len(service_type) < 6 and len(source) < 21 and len(destination) < 21
-        and len(schedule) < 17 and len(validity) < 17
-        and "\0" not in service_type and "\0" not in source and "\0" not in destination
-        and "\0" not in schedule and "\0" not in validity
-    )  # fmt: skip
-    try:
-        octets = (_MESSAGE.format % fields).encode("latin-1") if strings_fit else b""
-    except (UnicodeEncodeError, OverflowError):
-        octets = b""
-    body = (octets or _MESSAGE.write(fields)) + text
+    body = before + _DESTINATION.write(destination) + after + text
     return _framed(command_id, 0, sequence, body + write_tlvs(tlvs) if tlvs else body)
+
+
+@lru_cache(_ENVELOPES)
+def _envelope(*values: str | int) -> tuple[bytes, bytes]:
+    """Write what stands before and after the destination."""
+    before = len(_BEFORE_DESTINATION.fields)
+    return _BEFORE_DESTINATION.write(values[:before]), _AFTER_DESTINATION.write(values[before:])
 
 
 def _write_data_sm(pdu: DataSm) -> bytes:
@@ -476,14 +491,16 @@ def _write_alert(pdu: AlertNotification) -> bytes:
     return _framed(_ALERT_ID, 0, pdu.sequence, body + write_tlvs(pdu.tlvs))
 
 
+def _as_it_is(_what: object, data: bytes, _status: int, _sequence: int) -> bytes:
+    return data
+
+
 def _read_unknown(_what: object, _data: bytes, _status: int, _sequence: int) -> NoReturn:
     raise Fault(Status.RINVCMDID, "unknown command")
 
 
-_Decoder = Callable[[Any, bytes, int, int], Pdu]
-
 # With what each decoder makes of them: calls through `partial` take longer.
-_DECODERS: Final[dict[int, tuple[_Decoder, object]]] = {
+_DECODERS: Final[_Decoders[Pdu]] = {
     _SUBMIT_SM: (_read_message, SubmitSm),
     _DELIVER_SM: (_read_message, DeliverSm),
     _DATA_SM: (_read_data_sm, DataSm),
@@ -500,7 +517,7 @@ _DECODERS: Final[dict[int, tuple[_Decoder, object]]] = {
     **{command_id: (_read_bind, mode) for mode, command_id in _BIND_IDS.items()},
     **{command_id | _RESPONSE: (_read_bind_resp, mode) for mode, command_id in _BIND_IDS.items()},
 }
-_UNKNOWN: Final[tuple[_Decoder, object]] = (_read_unknown, None)
+_UNKNOWN: Final[_Decoding[Pdu]] = (_read_unknown, None)
 
 _ENCODERS: Final[dict[type[Pdu], Callable[[Any], bytes]]] = {
     SubmitSm: lambda pdu: _write_message(_SUBMIT_SM, pdu, pdu.sequence),

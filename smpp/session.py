@@ -159,6 +159,16 @@ class Session:
         """Whether no response is waited for, in either direction."""
         return not self._submits and not self._unanswered
 
+    @property
+    def window(self) -> int:
+        """How many messages may wait for their response at once."""
+        return self._limits.window
+
+    @property
+    def unsent(self) -> int:
+        """How many PDUs `data_to_send` would return."""
+        return len(self._to_send)
+
     def data_to_send(self) -> bytes:
         """Return what is to be written now, once."""
         octets = b"".join(self._to_send)

@@ -23,11 +23,22 @@ MT = MtMessage("12530019", "8613905250001", "Y", 1)
 
 
 class Socket:
-    """What the SMSC reads; `room`: the octets that it takes until it reads on."""
+    """What the SMSC reads; `room`: the octets that it takes until it reads on.
+
+    `coming` is what it sends while what came before is still worked on.
+    """
 
     def __init__(self) -> None:
         self.octets = b""
         self.room = 65_536
+        self.coming: list[bytes] = []
+
+    def recv(self, size: int) -> bytes:
+        if not self.coming:
+            raise BlockingIOError
+        octets = self.coming.pop(0)
+        assert len(octets) <= size
+        return octets
 
     def send(self, octets: bytes) -> int:
         if not self.room:
