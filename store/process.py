@@ -27,8 +27,11 @@ from store.engine import StoreError, engine_for
 from store.group import Groups, Request
 from store.wire import CHANGED, REQUEST, Codec, Frames, WireError, frame
 
-GROUP = 50
-"""Requests that share one transaction at most: some 15 ms of orders."""
+GROUP = 16
+"""Requests that share one transaction at most: some 5 ms of orders.
+
+With more, lines wait for the end of a long transaction and the store then for them.
+"""
 WATCH_S = 0.1
 """How often other programs' changes are asked for."""
 _READ = 64 * 1024  # four times as much takes six times as long to allocate, each time
