@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine
 from twisted.internet.defer import Deferred, fail, succeed
 
 from store import changes
-from store.connection import PreparedStatements
+from store.connection import short_way
 from store.engine import (
     AWAY,
     StoreBusy,
@@ -23,6 +23,7 @@ from store.engine import (
     engine_for,
     explained,
 )
+from store.prepared import PreparedStatements
 from store.wire import name_of
 
 __all__ = [
@@ -84,7 +85,7 @@ class LocalDatabase:
         with self.engine.connect() as connection:
             try:
                 with connection.begin():
-                    result = function(self._prepared.wrap(connection), *values, **named)
+                    result = function(short_way(connection, self._prepared), *values, **named)
                     topics = changes.publish(connection)
             finally:
                 changes.forget(connection)

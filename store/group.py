@@ -12,8 +12,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, RootTransaction
 
 from store import changes
-from store.connection import PreparedStatements
+from store.connection import short_way
 from store.engine import StoreError, StoreUnavailable, explained, is_lost
+from store.prepared import PreparedStatements
 
 PATIENCE_S = 1.0
 """For so long a lost database is tried again before its callers are told."""
@@ -83,7 +84,7 @@ class Groups:
 
     def _together(self, requests: Sequence[Request]) -> tuple[list[Result], tuple[str, ...]]:
         connection, transaction = self._begin()
-        quick = self._prepared.wrap(connection)
+        quick = short_way(connection, self._prepared)
         try:
             results: list[Result] = [(r.function(quick, *r.values), None) for r in requests]
             topics = changes.publish(connection)

@@ -15,8 +15,8 @@ from catalog.ranking import DEPTH, WINDOW_DAYS, decay, score
 from catalog.tallies import stale_days, tally_day
 from catalog.tones import move_tone, put_tones
 from catalog.votes import BUSY_WEIGHT, WEIGHTS, Vote
-from store.connection import PreparedStatements
 from store.database import LocalDatabase
+from store.prepared import PreparedStatements
 from store.schema import call, chart_day, chart_tally, metadata, order, preview
 from tests.fakes.catalogue import a_tone
 from tests.fakes.votes import counted
@@ -463,7 +463,7 @@ def test_no_statement_reads_a_whole_table(name: str) -> None:
         if bound.required
     )
     with engine.connect() as connection:
-        prepared = PreparedStatements(connection.dialect).find(statement, values, False)
+        prepared = PreparedStatements(connection.dialect).find(statement, values)
         assert prepared is not None, "it is not run the quick way"
         marks = (None,) * prepared.sql.count("?")
         rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {prepared.sql}", marks)

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, Delete, Select, Update, create_engine
 from sqlalchemy.dialects import sqlite
 
-from store.connection import PreparedStatements
+from store.prepared import PreparedStatements
 from store.schema import metadata
 
 MODULES = (
@@ -65,7 +65,7 @@ def plan(connection: Connection, name: str) -> tuple[str, ...]:
     statement = STATEMENTS[name]
     compiled = statement.compile(dialect=sqlite.dialect())
     values = dict.fromkeys(key for key, bound in compiled.binds.items() if bound.required)
-    prepared = PreparedStatements(connection.dialect).find(statement, values, False)
+    prepared = PreparedStatements(connection.dialect).find(statement, values)
     assert prepared is not None, "it is not run the quick way"
     marks = [None] * prepared.sql.count("?")
     rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {prepared.sql}", tuple(marks))

@@ -34,9 +34,10 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 
-from store.connection import PreparedStatements
+from store.connection import short_way
 from store.database import LocalDatabase
 from store.engine import is_lost
+from store.prepared import PreparedStatements
 from store.result import Result
 from store.schema import Instant
 
@@ -66,7 +67,7 @@ def connection(database: LocalDatabase) -> Iterator[Connection]:
     _metadata.create_all(database.engine)
     with database.engine.connect() as opened:
         transaction = opened.begin()
-        yield PreparedStatements(database.engine.dialect).wrap(opened)
+        yield short_way(opened, PreparedStatements(database.engine.dialect))
         if not opened.invalidated:
             transaction.rollback()
     _metadata.drop_all(database.engine)
@@ -237,9 +238,9 @@ def test_a_lost_connection_is_told_from_a_wrong_statement(connection: Any) -> No
 def test_a_statement_that_is_thrown_away_is_forgotten(database: LocalDatabase) -> None:
     prepared = PreparedStatements(database.engine.dialect)
     for name in "ab":
-        assert prepared.find(ALL.where(thing.c.name > bindparam("x")), {"x": name}, False)
+        assert prepared.find(ALL.where(thing.c.name > bindparam("x")), {"x": name})
     gc.collect()
     assert len(prepared._known) == 0
-    assert prepared.find(SINCE, {"least": "a"}, False) is prepared.find(
-        SINCE, {"least": "b"}, False
+    assert prepared.find(SINCE, {"least": "a"}) is prepared.find(
+        SINCE, {"least": "b"}
     )
