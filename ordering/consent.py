@@ -39,6 +39,7 @@ class Question:
     expires_at: datetime
 
 
+_JSON = json.JSONEncoder(ensure_ascii=False)  # json.dumps would make one each time
 _COLUMNS = tuple(table.c[field] for field in Question.__slots__)
 _REPLACE = (
     update(table)
@@ -129,4 +130,4 @@ def shown(question: Question) -> str:
         "question_id": question.question_id,
         "asked_at": question.asked_at.isoformat(),
     }
-    return json.dumps(kept, ensure_ascii=False)
+    return _JSON.encode(kept)

@@ -51,7 +51,8 @@ def measure(folder: Path, sounds: Path, *, quick: bool) -> Figures:
         },
         "memory": [_long(program, client, trips) for client in ("session", "service")],
         "stored": [
-            trips_stored.measure(folder, sounds, program, window, quick=quick) for window in windows
+            trips_stored.measure(folder, sounds, program, subscribers, quick=quick)
+            for subscribers in ((10,) if quick else trips_stored.SUBSCRIBERS)
         ],
     }
 

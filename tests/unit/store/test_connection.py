@@ -241,6 +241,4 @@ def test_a_statement_that_is_thrown_away_is_forgotten(database: LocalDatabase) -
         assert prepared.find(ALL.where(thing.c.name > bindparam("x")), {"x": name})
     gc.collect()
     assert len(prepared._known) == 0
-    assert prepared.find(SINCE, {"least": "a"}) is prepared.find(
-        SINCE, {"least": "b"}
-    )
+    assert prepared.find(SINCE, {"least": "a"}) is prepared.find(SINCE, {"least": "b"})
