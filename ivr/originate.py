@@ -207,7 +207,7 @@ class CallbackService(Service):
 
     async def _place_due(self) -> None:
         while room := self._room():
-            by = f"{self._host}/{self._new_id()[:8]}"
+            by = f"{self._host}/{self._new_id()[-8:]}"
             lease_s = self._settings.ring_s + LEASE_S
             due = await self._database.run(callbacks.claim, by, room, self._clock(), lease_s)
             for callback in due:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from secrets import token_hex
 
@@ -12,5 +13,8 @@ def now() -> datetime:
 
 
 def new_id() -> str:
-    """Return an id that nobody else makes: 32 hexadecimal digits."""
-    return token_hex(16)
+    """Return an id that nobody else makes: 32 hexadecimal digits, 12 of them the time in ms.
+
+    Rows made one after the other then lie side by side in every index (docs/adr/0014).
+    """
+    return f"{time.time_ns() // 1_000_000:012x}{token_hex(10)}"
