@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -26,12 +25,6 @@ MOST_SENDINGS = 5
 """A request that was there each of so many times when the store process died is not sent again."""
 CLOSE_S = 5.0
 """How long `stopService` waits for what is not answered yet."""
-
-TOLD_A_TURN = 4
-"""Answers that are told before calls and SMSCs have their turn: they cause a millisecond's work.
-
-The store answers a group at once. Told at once as well, line and store would wait for each other.
-"""
 
 _log = structlog.get_logger()
 
@@ -211,7 +204,6 @@ class _Connection(Protocol):
 
     def __init__(self) -> None:
         self._frames = Frames()
-        self._untold: deque[tuple[int, int, bytes]] = deque()
 
     def send(self, pending: _Pending) -> None:
         pending.sendings += 1
@@ -222,29 +214,15 @@ class _Connection(Protocol):
         self.transport.loseConnection()
 
     def dataReceived(self, data: bytes) -> None:
-        goes_on = bool(self._untold)
         try:
-            self._untold += self._frames.feed(data)
+            for kind, request_id, body in self._frames.feed(data):
+                if self.client is not None:
+                    self.client._received(kind, request_id, body)  # our other half
         except WireError as error:
             _log.error("store_wire_broken", error=str(error))
             self.transport.abortConnection()
-        if not goes_on:
-            self._tell()
-
-    def _tell(self) -> None:
-        for _ in range(min(TOLD_A_TURN, len(self._untold))):
-            self._tell_next()
-        if self._untold and self.client is not None:
-            self.client._reactor.callLater(0, self._tell)  # our other half's
-
-    def _tell_next(self) -> None:
-        kind, request_id, body = self._untold.popleft()
-        if self.client is not None:
-            self.client._received(kind, request_id, body)  # our other half
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002  Twisted's
-        while self._untold:
-            self._tell_next()
         if self.client is not None:
             self.client._lost()  # our other half
 
