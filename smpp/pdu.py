@@ -8,10 +8,9 @@ truncated and unterminated fields for good ones.
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, Final, NoReturn, TypeVar, cast
 
 from smpplib import command as smpplib_command
@@ -52,6 +51,7 @@ from smpp.commands import (
     Unbind,
     UnbindResp,
 )
+from smpp.envelope import DESTINATION, MESSAGE, divide, opened, sealed
 
 __all__ = [
     "CAP",
@@ -198,37 +198,6 @@ def refusal(command_id: int, sequence: int, status: int) -> Response | None:
 
 # ---- our own codec: the eight hot PDUs
 
-_BEFORE_SOURCE: Final = Layout(
-    CString("service_type", 6, Status.RINVSERTYP),
-    Octet("source_addr_ton"),
-    Octet("source_addr_npi"),
-)
-_SOURCE: Final = CString("source_addr", 21, Status.RINVSRCADR)
-_BETWEEN: Final = Layout(Octet("dest_addr_ton"), Octet("dest_addr_npi"))
-_DESTINATION: Final = CString("destination_addr", 21, Status.RINVDSTADR)
-_AFTER_DESTINATION: Final = Layout(
-    Octet("esm_class"),
-    Octet("protocol_id"),
-    Octet("priority_flag"),
-    CString("schedule_delivery_time", 17, Status.RINVSCHED),
-    CString("validity_period", 17, Status.RINVEXPIRY),
-    Octet("registered_delivery"),
-    Octet("replace_if_present_flag"),
-    Octet("data_coding"),
-    Octet("sm_default_msg_id"),
-    Octet("sm_length"),
-)
-_BEFORE_DESTINATION: Final = Layout(*_BEFORE_SOURCE.fields, _SOURCE, *_BETWEEN.fields)
-_AFTER_SOURCE: Final = Layout(*_BETWEEN.fields, _DESTINATION, *_AFTER_DESTINATION.fields)
-_MESSAGE: Final = Layout(*_BEFORE_SOURCE.fields, _SOURCE, *_AFTER_SOURCE.fields)
-"""What submit_sm and deliver_sm share, up to the short_message (sections 4.4.1 and 4.6.1)."""
-
-_divide: Final = re.compile(
-    f"({_BEFORE_SOURCE.pattern})([^\0]{{0,20}}+)\0({_AFTER_SOURCE.pattern})", re.DOTALL
-).match
-_ENVELOPES: Final = 4096
-"""How many are remembered: messages differ in number, text and length, hardly in anything else."""
-
 _DATA: Final = Layout(
     CString("service_type", 6, Status.RINVSERTYP),
     Octet("source_addr_ton"),
@@ -253,13 +222,13 @@ _typed = tuple.__new__
 def _read_message(
     kind: type[SubmitSm] | type[DeliverSm], data: bytes, _status: int, sequence: int
 ) -> SubmitSm | DeliverSm:
-    found = _divide(data.decode("latin-1"), HEADER_LENGTH) or _MESSAGE.explain(data)
+    found = divide(data.decode("latin-1"), HEADER_LENGTH) or MESSAGE.explain(data)
     before, source, after = found.groups()
     (
         service_type, source_ton, source_npi, dest_ton, dest_npi, destination,
         esm_class, protocol_id, priority, schedule, validity,
         registered, replace, coding, default_id, length,
-    ) = _opened(before, after)  # fmt: skip
+    ) = opened(before, after)  # fmt: skip
     at = found.end()
     end = at + length
     if end > len(data) or length > LONGEST_TEXT:
@@ -270,12 +239,6 @@ def _read_message(
         protocol_id, priority, schedule, replace, default_id,
         () if end == len(data) else read_message_tlvs(data, end),
     ))  # fmt: skip
-
-
-@lru_cache(_ENVELOPES)
-def _opened(before_source: str, after_source: str) -> tuple[Any, ...]:
-    """Read what stands before and after the source."""
-    return (*_BEFORE_SOURCE.values(before_source), *_AFTER_SOURCE.values(after_source))
 
 
 def _read_data_sm(_what: object, data: bytes, _status: int, sequence: int) -> DataSm:
@@ -344,20 +307,13 @@ def _write_message(command_id: int, pdu: SubmitSm | DeliverSm, sequence: int) ->
     length = len(text)
     if length > LONGEST_TEXT:
         raise UnencodablePdu("short_message", f"has {length} octets, {LONGEST_TEXT} at most")
-    before, after = _envelope(
+    before, after = sealed(
         service_type, source_ton, source_npi, source, dest_ton, dest_npi,
         esm_class, protocol_id, priority, schedule, validity,
         registered, replace, coding, default_id, length,
     )  # fmt: skip
-    body = before + _DESTINATION.write(destination) + after + text
+    body = before + DESTINATION.write(destination) + after + text
     return _framed(command_id, 0, sequence, body + write_tlvs(tlvs) if tlvs else body)
-
-
-@lru_cache(_ENVELOPES)
-def _envelope(*values: str | int) -> tuple[bytes, bytes]:
-    """Write what stands before and after the destination."""
-    before = len(_BEFORE_DESTINATION.fields)
-    return _BEFORE_DESTINATION.write(values[:before]), _AFTER_DESTINATION.write(values[before:])
 
 
 def _write_data_sm(pdu: DataSm) -> bytes:
