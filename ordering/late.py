@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, select
 
+from catalog.values import TONE_CODE
 from ordering import outbox
 from ordering.orders import (
     REFUSALS,
@@ -32,6 +35,7 @@ REASONS = (*REFUSALS, TOO_LATE, TAKEN_BACK)
 _TAKE_BACK = ("undo", "cancel", "cancel_all")
 """What a subscriber texts who wants none of what he confirmed before."""
 FAILURE_LIFE = timedelta(hours=6)
+_DIGITS = re.compile("[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +62,10 @@ _REFUSED = (
     )
     .limit(1)
 )
-_TAKEN_BACK = (
-    select(mo.c.mo_id)
-    .where(
-        mo.c.msisdn == bindparam("msisdn"),
-        mo.c.received_at > bindparam("since"),
-        mo.c.intent.in_(_TAKE_BACK),
-    )
-    .limit(1)
+_TAKING_BACK = select(mo.c.text).where(
+    mo.c.msisdn == bindparam("msisdn"),
+    mo.c.received_at > bindparam("since"),
+    mo.c.intent.in_(_TAKE_BACK),
 )
 
 
@@ -124,7 +124,15 @@ def _hindrance(connection: Connection, request: OrderRequest, now: datetime) -> 
     if now - request.confirmed_at > LATEST:
         return TOO_LATE
     since = {"msisdn": request.msisdn, "since": request.confirmed_at}
-    return None if connection.execute(_TAKEN_BACK, since).first() is None else TAKEN_BACK
+    texts = connection.execute(_TAKING_BACK, since).scalars().all()
+    return TAKEN_BACK if any(_may_mean(text, request.tone_code) for text in texts) else None
+
+
+def _may_mean(text: str, tone_code: str) -> bool:
+    """Say whether a text that takes something back may take this tone: it names no other alone."""
+    groups = _DIGITS.findall(unicodedata.normalize("NFKC", text))
+    named = [group for group in groups if TONE_CODE.fullmatch(group)]
+    return not named or tone_code in named
 
 
 def not_placed(

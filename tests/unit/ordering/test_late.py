@@ -43,9 +43,9 @@ def refusals(connection: Connection) -> int:
     return len(connection.execute(select(event).where(event.c.kind == "refused")).all())
 
 
-def text_in(connection: Connection, intent: str, at: datetime) -> None:
+def text_in(connection: Connection, intent: str, at: datetime, text: str = "0") -> None:
     row = {
-        "mo_id": "m", "smsc": "s", "msisdn": NUMBER, "destination": "12530019", "text": "0",
+        "mo_id": "m", "smsc": "s", "msisdn": NUMBER, "destination": "12530019", "text": text,
         "digest": "", "intent": intent, "outcome": "", "received_at": at,
     }  # fmt: skip
     connection.execute(insert(mo).values(row))
@@ -99,6 +99,26 @@ def test_who_has_texted_since_that_he_wants_none_gets_none(
     database.run_now(text_in, intent, NOON + MINUTE)
     assert place_late(database, NOON + 2 * MINUTE) == OrderRefused(late.TAKEN_BACK)
     assert database.run_now(messages)["told"][0] == "order_failed"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_taken_back"),
+    [
+        ("TD 1030", True),
+        ("TD１０３０", True),
+        ("TD 1041 1030", True),
+        ("TD", True),
+        ("TD 2", True),
+        ("TD 1041", False),
+        ("TD１０４１", False),
+    ],
+)
+def test_who_cancels_another_tone_by_its_code_keeps_this_order(
+    database: LocalDatabase, text: str, is_taken_back: bool
+) -> None:
+    database.run_now(text_in, "cancel", NOON + MINUTE, text)
+    placed = place_late(database, NOON + 2 * MINUTE)
+    assert placed == OrderRefused(late.TAKEN_BACK) if is_taken_back else isinstance(placed, Placed)
 
 
 @pytest.mark.parametrize(("intent", "at"), [("list", NOON + MINUTE), ("undo", NOON - MINUTE)])
