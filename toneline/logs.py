@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 _MOBILE = re.compile(r"(?<![0-9A-Za-z])(?:\+?86|0)?(1[3-9][0-9])[0-9]{4}([0-9]{4})(?![0-9A-Za-z])")
 _MAYBE = re.compile("1[3-9][0-9]{9}")
-"""What every such number holds, and what is found in a tenth of the time: hardly a value does."""
+"""What every such number holds, and what is found in a tenth of the time: hardly an event does."""
 _JSON = json.JSONEncoder(ensure_ascii=False, default=repr)  # json.dumps would make one an event
 
 
@@ -24,10 +24,7 @@ def mask_numbers(
 ) -> MutableMapping[str, Any]:
     """Mask every mobile number in an event's values: `138****1234`."""
     for key, value in event.items():
-        if isinstance(value, str) and _MAYBE.search(value):
-            event[key] = _MOBILE.sub(r"\1****\2", value)
-        elif isinstance(value, list | tuple | dict):
-            event[key] = _masked(value)
+        event[key] = _masked(value)
     return event
 
 
@@ -38,15 +35,20 @@ def _masked(value: Any) -> Any:
         return [_masked(one) for one in value]
     if isinstance(value, dict):
         return {_masked(key): _masked(one) for key, one in value.items()}
-    return value
+    if value is None or isinstance(value, int | float):
+        return value
+    return _masked(repr(value))
 
 
 NOTHING: Mapping[str, object] = {}
 
 
-def render_json(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
-    """Return an event as JSON; what JSON does not know is written as Python would show it."""
-    return _JSON.encode(event)
+def render_json(logger: object, method: str, event: MutableMapping[str, Any]) -> str:
+    """Return an event as JSON, masked; what JSON does not know is written as Python shows it."""
+    line = _JSON.encode(event)
+    return (
+        line if _MAYBE.search(line) is None else _JSON.encode(mask_numbers(logger, method, event))
+    )
 
 
 def configure_logs(
@@ -69,10 +71,10 @@ def configure_logs(
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
-        mask_numbers,
     ]
     renderer: structlog.typing.Processor = render_json
     if form == "console":
+        shared.append(mask_numbers)
         renderer = structlog.dev.ConsoleRenderer(colors=stream.isatty())
     structlog.configure(
         processors=[*shared, renderer],

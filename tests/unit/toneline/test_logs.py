@@ -48,6 +48,11 @@ def test_numbers_within_lists_and_mappings_are_masked_too() -> None:
     }
 
 
+def test_numbers_within_what_python_alone_can_show_are_masked_too() -> None:
+    shown = mask_numbers(None, "", {"what": {"13905250001"}, "by": [ValueError("13905250001")]})
+    assert shown == {"what": "{'139****0001'}", "by": ["ValueError('139****0001')"]}
+
+
 @given(st.text(alphabet="0123456789 ", max_size=5))
 def test_no_log_shows_a_whole_number(around: str) -> None:
     masked = mask_numbers(None, "", {"text": f"{around} 13905250001 {around}"})
@@ -63,6 +68,17 @@ def test_an_event_is_one_line_of_json() -> None:
     assert event["event"] == "call_ended"
     assert event["caller"] == "139****0001"
     assert event["level"] == "info"
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+@pytest.mark.parametrize(
+    "value", ["\n13905250001", ["13905250001"], {"13905250001"}, ValueError("86 13905250001")]
+)
+def test_no_form_of_a_log_shows_a_whole_number(form: str, value: object) -> None:
+    stream = io.StringIO()
+    configure_logs("info", form, stream)
+    structlog.get_logger().info("odd", value=value)
+    assert "139****0001" in stream.getvalue()
 
 
 def test_a_value_that_json_does_not_know_is_logged_all_the_same() -> None:
