@@ -99,10 +99,12 @@ _RECENT_OFFER = (
 )
 
 
-def had_offer(connection: Connection, msisdn: str, at: datetime) -> bool:
-    """Say whether an offer was sent to the number in the 48 hours before `at`."""
-    since = at - OFFER_ANSWERABLE
-    values = {"msisdn": msisdn, "since": since, "at": at}
+def had_offer(
+    connection: Connection, msisdn: str, at: datetime, since: datetime | None = None
+) -> bool:
+    """Say whether an offer was sent to the number in the 48 hours before `at`, after `since`."""
+    oldest = at - OFFER_ANSWERABLE
+    values = {"msisdn": msisdn, "since": max(oldest, since or oldest), "at": at}
     return connection.execute(_RECENT_OFFER, values).first() is not None
 
 

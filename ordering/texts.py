@@ -253,16 +253,12 @@ class Texts:
         """Return an amount as the language writes it: `2.5元`, `¥2.5`."""
         return self.templates["money"].format(yuan=bare_yuan(fen))
 
-    def fill_list(self, name: str, items: Sequence[Mapping[str, str]], **values: str) -> str:
-        """Return a list's text with as many items as fit; its `_rest` tells of the others."""
-        return self.fit_list(name, items, **values)[0]
-
     def fit_list(
         self, name: str, items: Sequence[Mapping[str, str]], **values: str
     ) -> tuple[str, int]:
-        """Return what `fill_list` does, and how many items are shown in it.
+        """Return a list's text with as many items as fit, and how many these are.
 
-        `count` says how many they are, if not every line is one.
+        Its `_rest` tells of the others; `count` says how many all are, if not every line is one.
         """
         lines = [self.templates[f"{name}_item"].format_map(item) for item in items]
         values.setdefault("count", str(len(lines)))

@@ -126,9 +126,10 @@ def answer(
     since = incoming.received_at - REPEATED_WITHIN
     values = {"msisdn": incoming.msisdn, "this": incoming.mo_id, "since": since}
     latest = [_Earlier(*row) for row in connection.execute(_LATEST, values)]
-    if latest and _is_first_copy(latest[0], incoming, left):
+    first = _first_copy(latest, incoming, left)
+    if first is not None:
         _settle_parts(connection, incoming, now)
-        return _repeated(connection, latest[0].mo_id, "")
+        return _repeated(connection, first.mo_id, "")
     questions = _questions(connection, incoming, intent)
     unanswered = incoming.silent or _flooded(incoming, intent, latest)
     unknown = None if unanswered else _to_look_up(intent, known, questions)
@@ -155,19 +156,23 @@ def _settle_parts(connection: Connection, incoming: Incoming, now: datetime) -> 
         parts.answered(connection, incoming.mo_id, now)
 
 
-def _is_first_copy(latest: _Earlier, incoming: Incoming, left: str | None) -> bool:
-    """Say whether his latest message is this one, which the SMSC sends again.
+def _first_copy(
+    latest: Sequence[_Earlier], incoming: Incoming, left: str | None
+) -> _Earlier | None:
+    """Return that of his latest messages (newest first) which the SMSC sends again with this one.
 
-    It is when the SMSC says so by its own id, or when it cannot know that we have it.
+    It is one of them if the SMSC says so by its own id, and the newest if it has none and cannot
+    know that we have it.
     """
-    same = (latest.smsc, latest.destination, latest.digest) == (
-        incoming.smsc,
-        incoming.destination,
-        incoming.digest,
-    )
-    if incoming.message_id is not None and latest.message_id is not None:
-        return same and latest.message_id == incoming.message_id
-    return same and not latest.responded and latest.mo_id != left
+    sent = (incoming.smsc, incoming.destination, incoming.digest)
+    same = [one for one in latest if (one.smsc, one.destination, one.digest) == sent]
+    if incoming.message_id is not None:
+        named = (one for one in same if one.message_id == incoming.message_id)
+        if (copied := next(named, None)) is not None:
+            return copied
+    if not same or same[0] is not latest[0] or same[0].responded or same[0].mo_id == left:
+        return None
+    return same[0] if None in (incoming.message_id, same[0].message_id) else None
 
 
 def _repeated(connection: Connection, mo_id: str, claimant: str) -> Answered:
@@ -269,6 +274,7 @@ _ACTS: Mapping[Kind, Callable[[Turn], Reply | None]] = {
     "select": cancelling.select_shown,
     "refuse": cancelling.refuse,
     "resume": cancelling.resume,
+    "cancelling": cancelling.hint,
     "one_code": looking_up.one_code,
     "help": looking_up.help_text,
 }

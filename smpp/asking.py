@@ -7,13 +7,13 @@ with a price, an order of its own, and `KT` where a tone has its code.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from catalog.tones import Prices, find_tone
 from catalog.values import FUNCTION_CODE
 from ordering import consent, contact, orders
 from ordering.provisioning import Quote
-from smpp import cancelling, looking_up
+from smpp import cancelling, looking_up, shown
 from smpp.turn import Reply, Turn
 
 NOTICE_VALID = timedelta(hours=48)
@@ -110,6 +110,7 @@ def confirm(turn: Turn) -> Reply | None:
 
 
 def _which(turn: Turn, questions: Iterable[consent.Question]) -> Reply:
+    shown.forget(turn)
     items = (
         {"code": one.tone_code, "title": one.title, "pays": turn.texts.money(one.pays_fen)}
         for one in questions
@@ -191,20 +192,29 @@ def _request(turn: Turn, question: consent.Question) -> orders.OrderRequest:
 
 
 def decline(turn: Turn) -> Reply | None:
-    """Close a question; with none open, N answers the offer before it (N)."""
+    """Close a question; N answers an offer as well, if that came after it (N)."""
     questions, codes = turn.questions, turn.intent.codes
     if turn.intent.numbers and cancelling.list_is_newest(turn):
         return cancelling.select_shown(turn)
+    contact.withdraw_offers(turn.connection, turn.msisdn, "gave_up", turn.now)
     meant = [one for one in questions if not codes or one.tone_code == codes[0]]
+    if not meant:
+        return cancelling.refuse(turn) if _was_offered(turn) else turn.say("nothing_open")
+    to_offer = not codes and _was_offered(turn, meant[-1].asked_at)
+    if to_offer:
+        cancelling.stop_offers(turn)
     if len(meant) > 1:
         return _which(turn, questions)
-    if meant:
-        declined = meant[0]
-        consent.close(turn.connection, declined.question_id, "declined", turn.now)
-        return turn.say("declined", declined.tone_code, title=declined.title)
-    if contact.had_offer(turn.connection, turn.msisdn, turn.incoming.received_at):
-        return cancelling.refuse(turn)
-    return turn.say("nothing_open")
+    declined = meant[0]
+    consent.close(turn.connection, declined.question_id, "declined", turn.now)
+    if to_offer:
+        return turn.say_list("given_up_offers", [{"title": declined.title}])
+    return turn.say("declined", declined.tone_code, title=declined.title)
+
+
+def _was_offered(turn: Turn, since: datetime | None = None) -> bool:
+    at = turn.incoming.received_at
+    return contact.had_offer(turn.connection, turn.msisdn, at, since)
 
 
 def undo(turn: Turn) -> Reply:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Sequence
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, select
 
 from catalog.values import FUNCTION_CODE
 from ordering import consent, contact, orders
-from smpp import looking_up
+from smpp import looking_up, shown
 from smpp.grammar import folded
 from smpp.turn import Reply, Turn
-from store.once import insert_once
-from store.schema import shown_list
+from store.schema import mo, no_offers, outbox
 
-LIST_VALID = timedelta(hours=2)
 CANCELLED_ALL = "cancelled_all"
 """Why an order was cancelled that HF gives back."""
 
@@ -28,29 +25,34 @@ def cancel(turn: Turn) -> Reply | None:
     if intent.codes:
         return _cancel_codes(turn, intent.codes)
     if intent.numbers:
-        return select_shown(turn) if _shown_codes(turn) else _list_or_nothing(turn)
+        return select_shown(turn) if shown.codes(turn) else _list_or_nothing(turn)
     return _cancel_unnamed(turn)
 
 
 def _cancel_unnamed(turn: Turn) -> Reply | None:
     """Cancel the only tone; or give up the open questions: TD says no to what it was asked."""
     owned = _tones_first(orders.owned(turn.connection, turn.msisdn))
-    offered = contact.had_offer(turn.connection, turn.msisdn, turn.incoming.received_at)
-    no_more_offers = offered or not owned
-    if no_more_offers:
-        _stop_offers(turn)
+    no_more_offers = _refuses_offers(turn, owned)
     given_up = _give_up(turn)
     if given_up:
-        name = "given_up_offers" if no_more_offers else "given_up"
-        return turn.say_list(name, ({"title": one.title} for one in given_up))
+        return _given_up(turn, "given_up_offers" if no_more_offers else "given_up", given_up)
     if not owned:
         return turn.say("no_tones_no_offers")
     if len(owned) > 1:
         return _list_of(turn, owned)
-    reply = _cancelled(turn, (owned[0].tone_code,))
-    if offered and reply is not None:
-        return turn.say("cancelled_no_offers", owned[0].tone_code, title=owned[0].title)
-    return reply
+    return _cancelled(turn, (owned[0].tone_code,), no_more_offers)
+
+
+def _refuses_offers(turn: Turn, owned: Sequence[object]) -> bool:
+    """Send no more offers if TD says that: after one, or from somebody who has nothing."""
+    offered = contact.had_offer(turn.connection, turn.msisdn, turn.incoming.received_at)
+    if offered or not owned:
+        stop_offers(turn)
+    return offered or not owned
+
+
+def _given_up(turn: Turn, name: str, questions: Iterable[consent.Question]) -> Reply:
+    return turn.say_list(name, ({"title": one.title} for one in questions))
 
 
 def _tones_first(owned: tuple[orders.Order, ...]) -> tuple[orders.Order, ...]:
@@ -59,16 +61,18 @@ def _tones_first(owned: tuple[orders.Order, ...]) -> tuple[orders.Order, ...]:
 
 
 def _cancel_codes(turn: Turn, codes: tuple[str, ...]) -> Reply:
+    owned = orders.owned(turn.connection, turn.msisdn)
     asked = _give_up(turn, codes)
-    reply = _cancelled(turn, codes)
+    # Who gives up a question may have nothing else, and still wants to hear of songs.
+    no_more_offers = _refuses_offers(turn, owned or asked)
+    reply = _cancelled(turn, codes, no_more_offers)
     if reply is not None:
         return reply
+    if asked and no_more_offers:
+        return _given_up(turn, "given_up_offers", asked)
     if asked:
         return turn.say("declined", asked[0].tone_code, title=asked[0].title)
-    if not orders.owned(turn.connection, turn.msisdn):
-        _stop_offers(turn)
-        return turn.say("no_tones_no_offers")
-    return turn.say("not_owned", code=codes[0])
+    return turn.say("not_owned", code=codes[0]) if owned else turn.say("no_tones_no_offers")
 
 
 def _cancel_titled(turn: Turn) -> Reply:
@@ -84,10 +88,9 @@ def _cancel_titled(turn: Turn) -> Reply:
 
 
 def _list_or_nothing(turn: Turn) -> Reply:
-    if orders.owned(turn.connection, turn.msisdn):
-        return list_owned(turn)
-    _stop_offers(turn)
-    return turn.say("no_tones_no_offers")
+    owned = orders.owned(turn.connection, turn.msisdn)
+    _refuses_offers(turn, owned)
+    return _list_of(turn, owned) if owned else turn.say("no_tones_no_offers")
 
 
 def _give_up(turn: Turn, codes: tuple[str, ...] = ()) -> list[consent.Question]:
@@ -100,16 +103,19 @@ def _give_up(turn: Turn, codes: tuple[str, ...] = ()) -> list[consent.Question]:
     ]
     for question in asked:
         consent.close(turn.connection, question.question_id, "declined", turn.now)
+    if asked:
+        contact.withdraw_offers(turn.connection, turn.msisdn, "gave_up", turn.now)
     return asked
 
 
-def _cancelled(turn: Turn, codes: tuple[str, ...]) -> Reply | None:
+def _cancelled(turn: Turn, codes: tuple[str, ...], no_more_offers: bool = False) -> Reply | None:
     ended = orders.cancel(turn.connection, turn.msisdn, codes, "subscriber", turn.now)
     if not ended:
         return None
     if len(ended) > 1:
         return looking_up.say_owned(turn, "cancelled_these", ended)
-    return turn.say("cancelled", ended[0].tone_code, title=ended[0].title, code=ended[0].tone_code)
+    name = "cancelled_no_offers" if no_more_offers else "cancelled"
+    return turn.say(name, ended[0].tone_code, title=ended[0].title, code=ended[0].tone_code)
 
 
 def list_owned(turn: Turn) -> Reply:
@@ -118,29 +124,23 @@ def list_owned(turn: Turn) -> Reply:
     return _list_of(turn, owned) if owned else turn.say("nothing_owned")
 
 
-def _list_of(turn: Turn, owned: tuple[orders.Order, ...]) -> Reply:
-    values = {
-        "codes": json.dumps([order.tone_code for order in owned]),
-        "shown_at": turn.now,
-    }
-    if not insert_once(turn.connection, shown_list, {"msisdn": turn.msisdn, **values}):
-        turn.connection.execute(
-            update(shown_list).where(shown_list.c.msisdn == turn.msisdn).values(values)
-        )
-    return turn.say_list("cancel_which", looking_up.items(turn, owned))
-
-
-_SHOWN = select(shown_list.c.codes, shown_list.c.shown_at).where(
-    shown_list.c.msisdn == bindparam("msisdn"), shown_list.c.shown_at > bindparam("since")
+_HINTED = select(mo.c.received_at).where(
+    mo.c.msisdn == bindparam("msisdn"),
+    mo.c.received_at > bindparam("since"),
+    mo.c.intent == "cancelling",
+    mo.c.outcome.in_(("cancel_which", "nothing_owned")),
 )
 
 
-def _shown_codes(turn: Turn, since: datetime | None = None) -> tuple[str, ...]:
-    """Return the codes of the list that numbers select from now, if it is newer than `since`."""
-    oldest = turn.incoming.received_at - LIST_VALID
-    values = {"msisdn": turn.msisdn, "since": max(oldest, since or oldest)}
-    row = turn.connection.execute(_SHOWN, values).one_or_none()
-    return () if row is None else tuple(json.loads(row.codes))
+def hint(turn: Turn) -> Reply | None:
+    """Show the list to who only speaks of cancelling; as seldom as help, for the same reason."""
+    return None if looking_up.is_enough(turn, _HINTED) else list_owned(turn)
+
+
+def _list_of(turn: Turn, owned: tuple[orders.Order, ...]) -> Reply:
+    reply, count = turn.say_some("cancel_which", looking_up.items(turn, owned))
+    shown.keep(turn, [order.tone_code for order in owned[:count]])
+    return reply
 
 
 def list_is_newest(turn: Turn) -> bool:
@@ -148,12 +148,12 @@ def list_is_newest(turn: Turn) -> bool:
 
     An answered question counts too, or the second of two equal confirmations would cancel a tone.
     """
-    return bool(_shown_codes(turn, consent.last_asked(turn.connection, turn.msisdn)))
+    return bool(shown.codes(turn, consent.last_asked(turn.connection, turn.msisdn)))
 
 
 def select_shown(turn: Turn) -> Reply | None:
     """Cancel what the numbers mean in the list shown last; without one: help."""
-    codes = _shown_codes(turn)
+    codes = shown.codes(turn)
     if not codes:
         return looking_up.help_text(turn)
     numbers = turn.intent.numbers
@@ -183,11 +183,35 @@ def restore(turn: Turn) -> Reply:
 
 
 def refuse(turn: Turn) -> Reply | None:
-    """Send no more offers (R); confirmed once, then nothing more is said."""
-    return turn.say("offers_stopped") if _stop_offers(turn) else None
+    """Send no more offers (R), nor ask what it names; confirmed once, then nothing more is said."""
+    given_up = _give_up(turn, turn.intent.codes) if turn.intent.codes else []
+    stopped = stop_offers(turn)
+    if given_up:
+        return _given_up(turn, "given_up_offers", given_up)
+    return turn.say("offers_stopped") if stopped or not _was_told(turn) else None
 
 
-def _stop_offers(turn: Turn) -> bool:
+_TOLD = (
+    select(outbox.c.mt_id)
+    .join(no_offers, no_offers.c.msisdn == outbox.c.msisdn)
+    .where(
+        outbox.c.msisdn == bindparam("msisdn"),
+        outbox.c.created_at >= no_offers.c.since,
+        outbox.c.purpose.in_(
+            ("offers_stopped", "no_tones_no_offers", "cancelled_no_offers", "given_up_offers")
+        ),
+    )
+    .limit(1)
+)
+
+
+def _was_told(turn: Turn) -> bool:
+    """Say whether he has read that he gets no more offers: TD, or 8 in a call, may not say it."""
+    return turn.connection.execute(_TOLD, {"msisdn": turn.msisdn}).first() is not None
+
+
+def stop_offers(turn: Turn) -> bool:
+    """Send no more offers, and have it in the number's trace; False: so it was already."""
     stopped = contact.stop_offers(turn.connection, turn.msisdn, turn.now)
     if stopped:
         turn.record("opt_out", {"by": turn.incoming.text[:160]})

@@ -18,9 +18,9 @@ from catalog.values import FUNCTION_CODE, LONGEST_CODE, TONE_CODE
 Kind = Literal[
     "ask", "confirm", "decline", "undo", "my_tones", "tone", "search", "cancel", "list",
     "cancel_all", "restore", "select", "refuse", "resume", "one_code", "help", "listen", "function",
-    "branch_songs", "province_songs",
+    "branch_songs", "province_songs", "cancelling",
 ]  # fmt: skip
-"""What a subscriber wants."""
+"""What a subscriber wants; `cancelling`: he only speaks of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,12 @@ _SPELLINGS: Final[Mapping[Kind, str]] = {
     "province_songs": "PROV 省 全省 省目录 全省目录 目录省",
 }
 _KEYWORDS: Final = {word: kind for kind, words in _SPELLINGS.items() for word in words.split()}
-_FILLERS: Final = frozenset(
-    {"回", "回复", "请", "我", "我要", "要", "发送", "编码", "歌曲", "彩铃", "谢谢"}
-    | {"REPLY", "TEXT", "PLEASE", "THANKS"}
+_REPLYING: Final = frozenset(
+    {"回", "回复", "请", "请回", "请回复", "发送", "谢谢", "REPLY", "TEXT", "PLEASE", "THANKS"}
 )
-"""Words that change nothing: people send `回Y1029` as they read it."""
+"""Words that change nothing: people send `回Y1029` and `回0` as they read it."""
+_FILLERS: Final = _REPLYING | {"我", "我要", "要", "编码", "歌曲", "彩铃"}
+"""Those and the words that ask for what stands beside them."""
 _GLUED: Final = ("查询", "查詢", "CX")
 """Keywords that what they ask for may follow without a space."""
 _FUNCTION_APART: Final = re.compile(
@@ -86,8 +87,12 @@ _NO_OFFERS: Final = re.compile(r"\S{0,2}(?:推荐|广告)\S{0,2}")
 _CANCELLING: Final = re.compile(rf"{_ENDING}|\b(?:TD|QX)\b")
 _NOT_CANCELLING: Final = re.compile(r"[不别]\S{0,2}(?:退|取消|注销)")
 _REFUSING: Final = re.compile(r"拒收|不要|别再?发|不需要|勿扰|骚扰|\b(?:TDGG|STOP)\b")
+_OFFERS: Final = re.compile(r"发|推荐|广告|短信|拒收|拒绝|勿扰|骚扰|\b(?:R|TDGG|STOP)\b")
+"""What a refusal is about that names a code without meaning that song, as 不要1029 does."""
 _ALL: Final = re.compile(r"全部|所有|\bALL\b")
 _GROUP: Final = re.compile(r"[0-9]+|[A-Z]+|[^\W\d_A-Z]+")
+_OTHER_DIGIT: Final = re.compile(r"(?![0-9])\d")
+"""Arabic, Thai ones: left out, `Y` and a code in them would be a bare Y."""
 _LONGEST_WORDS: Final = 40
 """A title and its artist; more is not looked for."""
 _LONGEST_TEXT: Final = 1000
@@ -106,7 +111,7 @@ def parse(text: str) -> Intent:
     """Return what a message means; never raises."""
     if len(text) > _LONGEST_TEXT:
         return Intent("help")
-    groups = _GROUP.findall(unicodedata.normalize("NFKC", text).upper())
+    groups = _groups(text)
     digits = list(dict.fromkeys(group for group in groups if group.isdecimal()))
     words = [word for group in groups if not group.isdecimal() for word in _apart(group)]
     if not words:
@@ -155,7 +160,8 @@ def _worded(groups: list[str], words: list[str], digits: list[str]) -> Intent:
         if len(kinds) == 1 or kinds == {"branch_songs", "province_songs"}:
             return _keyword(max(kinds), said, digits)
         if not kinds and digits and not _ALL.search(said):
-            return _keyword("ask", said, digits)
+            replied = _REPLYING.issuperset(words) and not _codes(digits)
+            return _digits_alone(digits) if replied else _keyword("ask", said, digits)
     return _cancelled(groups, words, digits) or _refused(said, digits)
 
 
@@ -163,10 +169,12 @@ def _function(kinds: set[Kind], digits: list[str]) -> Intent:
     """Return what is wanted with the ring-back function: the question of it if nothing else is."""
     if not kinds:
         return Intent("function")
+    if kinds == {"cancel"}:
+        return Intent("cancel", (FUNCTION_CODE, *_codes(digits)))
     if len(kinds) > 1 or digits:
         return Intent("help")
     kind = kinds.pop()
-    if kind in ("confirm", "decline", "cancel", "undo"):
+    if kind in ("confirm", "decline", "undo"):
         return Intent(kind, (FUNCTION_CODE,))
     return Intent("decline", (FUNCTION_CODE,)) if kind == "refuse" else Intent("help")
 
@@ -174,9 +182,10 @@ def _function(kinds: set[Kind], digits: list[str]) -> Intent:
 def _keyword(kind: Kind, said: str, digits: list[str]) -> Intent:
     """Return the intent of a keyword with the codes that stand beside it."""
     codes = _codes(digits)
-    if kind == "refuse" and codes:
-        # 不要1029 is about that song; T1029 is how other services cancel one.
-        kind = "cancel" if said == "T" else "decline"
+    if kind == "refuse" and codes and said == "T":
+        kind = "cancel"  # how other services cancel one
+    if kind == "refuse" and codes and not _OFFERS.search(said):
+        kind = "decline"
     if kind == "cancel":
         return _cancel(said, digits, codes)
     if kind in ("ask", "listen"):
@@ -190,7 +199,7 @@ def _keyword(kind: Kind, said: str, digits: list[str]) -> Intent:
         # A group that is no code names no question: it must not pass for a bare answer.
         names_one = len(digits) < 2 and not _is_overlong(digits)
         return Intent(kind, tuple(digits)) if names_one else Intent("one_code", codes)
-    return Intent(kind)
+    return Intent(kind, codes if kind == "refuse" else ())
 
 
 def _says_cancel(words: list[str]) -> bool:
@@ -215,7 +224,7 @@ def _cancelled(groups: list[str], words: list[str], digits: list[str]) -> Intent
         return _cancel_titled(titled[1].strip(), digits)
     if _CANCELLING.search(said) and not _NOT_CANCELLING.search(said):
         # A question, a story, a message passed on: it is shown how to cancel, and nothing is.
-        return Intent("list")
+        return Intent("cancelling")
     return None
 
 
@@ -239,7 +248,13 @@ def _cancel_titled(words: str, digits: list[str]) -> Intent:
 
 def folded(text: str) -> str:
     """Return a text as its groups are compared: in one width and case, nothing between them."""
-    return "".join(_GROUP.findall(unicodedata.normalize("NFKC", text).upper()))
+    return "".join(_groups(text))
+
+
+def _groups(text: str) -> list[str]:
+    usual = _OTHER_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text)
+    found: list[str] = _GROUP.findall(unicodedata.normalize("NFKC", usual).upper())
+    return found
 
 
 def _codes(digits: Iterable[str]) -> tuple[str, ...]:

@@ -74,7 +74,7 @@ class IncomingMessages:
             self._clock(),
             settings.alphabet,
             part,
-            None if message_id is None else message_id.hex(),
+            message_id.hex() if message_id else None,
         )
 
     def _take(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Select, bindparam, select
 
 from catalog.branches import PROVINCE
 from catalog.tones import Tone
 from catalog.values import FUNCTION_CODE
 from ordering import callbacks, orders
+from smpp import shown
 from smpp.turn import Reply, Turn
 from store.schema import outbox
 
@@ -22,7 +24,10 @@ HELP_A_DAY = 3
 def my_tones(turn: Turn) -> Reply:
     """List what he has (CX)."""
     owned = orders.owned(turn.connection, turn.msisdn)
-    return say_owned(turn, "my_tones", owned) if owned else turn.say("my_tones_none")
+    if not owned:
+        return turn.say("my_tones_none")
+    shown.forget(turn)
+    return say_owned(turn, "my_tones", owned)
 
 
 def say_owned(turn: Turn, name: str, owned: Iterable[orders.Order]) -> Reply:
@@ -57,12 +62,14 @@ def search(turn: Turn) -> Reply:
     """List what a search found (CX 茉莉花)."""
     if not turn.known.found:
         return turn.say("found_none")
+    shown.forget(turn)
     return turn.say_list("found", (described(turn, tone) for tone in turn.known.found))
 
 
 def songs(turn: Turn) -> Reply:
     """List a directory, or a later page of it: his branch's or the province's (ML, ML 省, ML2)."""
     name = "province_songs" if turn.known.owner == PROVINCE else "branch_songs"
+    shown.forget(turn)
     listed = (described(turn, tone) for tone in turn.known.found)
     return turn.say_page(name, listed, turn.intent.numbers[0]) or turn.say("no_more_songs")
 
@@ -120,13 +127,19 @@ _HELPED = select(outbox.c.created_at).where(
 
 
 def help_text(turn: Turn) -> Reply | None:
-    """Help, but at most one in ten minutes and three a day: the other side may be a machine."""
+    """Help, unless he has had enough of it."""
+    return None if is_enough(turn, _HELPED) else turn.say("help")
+
+
+def is_enough(turn: Turn, told: Select[Any]) -> bool:
+    """Say whether he was `told` in the last ten minutes or three times today: he may be a machine.
+
+    The statement takes the number (`msisdn`), and `since` when its times are wanted.
+    """
     local = turn.now.astimezone(ZoneInfo(turn.rules.limits.timezone))
     midnight = datetime.combine(local.date(), time(), local.tzinfo)
     lately = turn.now - HELP_EVERY
     values = {"msisdn": turn.msisdn, "since": min(midnight, lately)}
-    helped = turn.connection.execute(_HELPED, values).scalars().all()
-    today = sum(at >= midnight for at in helped)
-    if today >= HELP_A_DAY or any(at > lately for at in helped):
-        return None
-    return turn.say("help")
+    times = turn.connection.execute(told, values).scalars().all()
+    today = sum(at >= midnight for at in times)
+    return today >= HELP_A_DAY or any(at > lately for at in times)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -22,7 +22,7 @@ from ordering.claims import Claim
 from ordering.contact import ContactPolicy
 from ordering.outcomes import Outcome, Part, settle, settle_all
 from smpp.commands import Status
-from smpp.messages import LateResponse, MtMessage, PartResult, SubmitResult
+from smpp.messages import LateResponse, MtMessage, SubmitResult
 from smpp.receipt import Receipt
 from smpp.retry import OnLost, outcome_of
 from smpp.waiting import at_most
@@ -62,7 +62,7 @@ class _UnderWay:
     claim: Claim
     claimed_at: datetime
     leased_at: datetime
-    late: dict[int, PartResult] = field(default_factory=dict)
+    late: list[Part] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,10 +365,9 @@ class MtService(Service):
 
     def _submitted(self, result: SubmitResult, mt_id: str) -> None:
         under_way = self._under_way.pop(mt_id)
-        parts = tuple(under_way.late.get(part.number, part) for part in result.parts)
-        on_lost = self._on_lost.get(result.smsc, ON_LOST)
-        outcome = outcome_of(under_way.claim, replace(result, parts=parts), on_lost, self._now())
-        self._record(_Done(outcome, under_way.claim))
+        claim, on_lost = under_way.claim, self._on_lost.get(result.smsc, ON_LOST)
+        outcome = outcome_of(claim, result, on_lost, self._now(), under_way.late)
+        self._record(_Done(outcome, claim))
 
     def _broken(self, failure: Failure, mt_id: str) -> None:
         """Leave a message to its lease: nobody knows whether it was sent."""
@@ -378,15 +377,14 @@ class MtService(Service):
 
     def late(self, response: LateResponse) -> None:
         """Take a response to a part that had been given up: accepted, it is not sent again."""
-        part = response.part
-        if part.outcome != "accepted":
+        if response.part.outcome != "accepted":
             return
+        part = Part(response.part.number, response.smsc, response.part.message_id)
         under_way = self._under_way.get(response.mt_id)
         if under_way is not None:
-            under_way.late[part.number] = part
-            return
-        parts = (Part(part.number, response.smsc, part.message_id),)
-        self._record(_Done(Outcome(response.mt_id, "", "late", self._now(), parts)))
+            under_way.late.append(part)
+        else:
+            self._record(_Done(Outcome(response.mt_id, "", "late", self._now(), (part,))))
 
     def _record(self, done: _Done) -> None:
         self._done.append(done)

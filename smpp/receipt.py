@@ -37,7 +37,9 @@ _LONGEST_ID: Final = 65
 """SMPP 3.4 section 4.4.2; a TLV or a text can hold any number of digits."""
 _CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]")
 """Not white space; PostgreSQL keeps no NUL."""
-_FIELD = re.compile(r"\b(id|stat|err)\s*:(\S*)", re.IGNORECASE)
+_NEXT = r"[,;](?:\s|$|(?:id|sub|dlvrd|submit|done|stat|err|text)\b)"
+_FIELD = re.compile(rf"\b(id|stat|err)\s*:(?:\s+(?!\w+\s*:))?((?:(?!{_NEXT})\S)*)", re.IGNORECASE)
+"""Its value may stand apart from the colon, and a comma or semicolon before the next field."""
 
 
 class UnreadableReceipt(Exception):

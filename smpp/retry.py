@@ -7,7 +7,7 @@ which. Besides there are responses that were lost, and messages that certainly d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -77,21 +77,30 @@ def kind_of(part: PartResult) -> Kind:
     return KINDS.get(part.status, "temporary" if part.status in VENDORS else "permanent")
 
 
-def outcome_of(claim: Claim, result: SubmitResult, on_lost: OnLost, now: datetime) -> Outcome:
+def outcome_of(
+    claim: Claim,
+    result: SubmitResult,
+    on_lost: OnLost,
+    now: datetime,
+    late: Iterable[Part] = (),
+) -> Outcome:
     """Return what is to be recorded of a claimed message that was submitted.
 
-    Parts that were accepted are never sent again, and the others only by the same SMSC. What would
-    be tried again when it has expired fails now.
+    Parts that were accepted are never sent again, and the others only by the same SMSC; `late` are
+    those of an earlier attempt of which that became known meanwhile, perhaps by another SMSC. What
+    would be tried again when it has expired fails now.
     """
-    failures: dict[Kind, PartResult] = {}
-    for failed in result.parts:
-        if failed.outcome != "accepted":
-            failures.setdefault(kind_of(failed), failed)
-    parts = tuple(
-        Part(part.number, result.smsc, part.message_id)
+    accepted = {
+        part.number: Part(part.number, result.smsc, part.message_id)
         for part in result.parts
         if part.outcome == "accepted"
-    )
+    }
+    accepted = {part.part: part for part in late if part.part not in accepted} | accepted
+    failures: dict[Kind, PartResult] = {}
+    for failed in result.parts:
+        if failed.number not in accepted:
+            failures.setdefault(kind_of(failed), failed)
+    parts = tuple(accepted.values())
     told = _Told(claim, now, parts, len(result.parts) if result.smsc and not claim.left else None)
     if not failures:
         return told.outcome("sent", claim.attempts + 1)

@@ -56,7 +56,7 @@ THROTTLING: Final = frozenset({Status.RTHROTTLED, Status.RMSGQFUL})
 _MAX_SEQUENCE: Final = 0x7FFF_FFFF
 _MAX_UNANSWERED: Final = 1000
 _MAX_LATE: Final = 10_000
-_LEAST_STALL: Final = 3
+_LEAST_STALL, _MOST_STALL = 3, 10  # messages without a response, one after the other
 _NEVER: Final = float("inf")
 # An enum's members are looked up through its class, which takes longer than all that is asked of
 # them for each message.
@@ -94,10 +94,10 @@ class Session:
         # Deadlines by sequence number; all wait equally long, so the first is the next.
         self._submits: dict[int, tuple[float, Any]] = {}
         # What came, until when.
-        self._unanswered: dict[int, tuple[type[DeliverSm | DataSm], float]] = {}
+        self._unanswered: dict[int, tuple[DeliverSm | DataSm, float]] = {}
         self._late: dict[int, Any] = {}  # lost to a deadline; an answer may still come
         self._lost_in_a_row = 0
-        self._stall = max(limits.window, _LEAST_STALL)
+        self._stall = min(max(limits.window, _LEAST_STALL), _MOST_STALL)
         self._control: tuple[int, float] | None = None  # our bind, unbind or enquire_link
         self._enquire_at = _NEVER
 
@@ -145,12 +145,13 @@ class Session:
         waiting = self._unanswered.pop(sequence, None)
         if waiting is None or self.state is _CLOSED:
             return False
-        self._to_send.append(codec.encode_answer(waiting[0], sequence, status))
+        self._to_send.append(codec.encode_answer(type(waiting[0]), sequence, status))
         return True
 
     def unbind(self, now: float) -> None:
         """Say goodbye: `Closed` follows. Responses still under way are waited for no longer."""
         self._require(State.BOUND, "unbind")
+        self._enquire_at = _NEVER
         self._request(Unbind(0), now)
         self._move(Cause.UNBIND_SENT)
 
@@ -276,10 +277,15 @@ class Session:
         self, received: DeliverSm | DataSm, now: float, events: list[Event]
     ) -> None:
         sequence = received.sequence
+        before = self._unanswered.get(sequence)
+        if before is not None and before[0] == received:
+            # The response that is to come answers both; another would have it sent once more.
+            events.append(Malformed(f"a message (sequence {sequence}) twice before its response"))
+            return
         if (
             self.state is not _BOUND
             or self._mode == "transmitter"
-            or sequence in self._unanswered
+            or before is not None
             or len(self._unanswered) >= _MAX_UNANSWERED
         ):
             self._refuse_message(received, events)
@@ -295,7 +301,7 @@ class Session:
                 return
             event = ReceiptReceived(sequence, receipt)
         deadline = now + self._limits.mo_response_deadline_s
-        self._unanswered[sequence] = (type(received), deadline)
+        self._unanswered[sequence] = (received, deadline)
         events.append(event)
 
     def _refuse_message(self, received: DeliverSm | DataSm, events: list[Event]) -> None:
@@ -345,22 +351,35 @@ class Session:
             events.append(Malformed(f"unbind_resp (sequence {received.sequence}) unasked for"))
 
     def _receive_generic_nack(self, received: GenericNack, now: float, events: list[Event]) -> None:
-        waiting = self._submits.pop(received.sequence, None)
-        if waiting is not None:
-            self._lost_in_a_row = 0
-            events.append(SubmitFailed(received.sequence, received.status, waiting[1]))
-        elif not self._answers_control(received.sequence):
+        if not self._is_refused(received.sequence, received.status, now, events):
             why = f"generic_nack {status_name(received.status)} (sequence {received.sequence})"
             events.append(Malformed(f"{why} of nothing we sent"))
+
+    def _is_refused(self, sequence: int, status: int, now: float, events: list[Event]) -> bool:
+        """Take what we sent under this number for refused; False: there is nothing."""
+        if sequence in self._submits:
+            self._lost_in_a_row = 0
+            _, about = self._submits.pop(sequence)
+            # A refusal without a reason says nothing of what became of the message.
+            is_told = status != _ROK
+            events.append(
+                SubmitFailed(sequence, status, about) if is_told else ResponseLost(sequence, about)
+            )
+        elif sequence in self._late:
+            self._lost_in_a_row = 0
+            events.append(ResponseLate(sequence, status, "", self._late.pop(sequence)))
+        elif not self._answers_control(sequence):
+            return False
         elif self.state is State.BINDING:
-            events.append(BindRefused(received.status))
-            why = f"bind refused: {status_name(received.status)}"
+            events.append(BindRefused(status))
+            why = f"bind refused: {status_name(status)}"
             self._close(Cause.BIND_REFUSED, why, events)
         elif self.state is State.UNBINDING:
             self._close(Cause.UNBIND_ANSWERED, "unbind refused", events)
         else:  # It knows no enquire_link, but it is there.
             self._control = None
             self._enquire_at = now + self._limits.enquire_link_s
+        return True
 
     def _receive_alert(
         self, _received: AlertNotification, _now: float, _events: list[Event]
@@ -380,15 +399,24 @@ class Session:
     # ---- small steps
 
     def _refuse_malformed(
-        self, malformed: codec.MalformedPdu, _now: float, events: list[Event]
+        self, malformed: codec.MalformedPdu, now: float, events: list[Event]
     ) -> None:
         events.append(Malformed(str(malformed)))
-        waiting = self._submits.pop(malformed.sequence, None) if malformed.is_response else None
-        if waiting is not None:
-            events.append(ResponseLost(malformed.sequence, waiting[1]))
+        if malformed.is_response:
+            self._receive_unreadable(malformed.sequence, malformed.command_status, now, events)
+            return
         refusal = codec.refusal(malformed.command_id, malformed.sequence, malformed.status)
         if refusal is not None:
             self._send(refusal)
+
+    def _receive_unreadable(
+        self, sequence: int, status: int, now: float, events: list[Event]
+    ) -> None:
+        """Take a response by its header, which says enough of a refusal and of a sign of life."""
+        is_late_id = status == _ROK and sequence in self._late  # which would be needed
+        is_no_bind = status == _ROK and self.state is State.BINDING
+        if not (is_late_id or is_no_bind):
+            self._is_refused(sequence, status, now, events)
 
     def _request(self, request: Bind | Unbind | EnquireLink, now: float) -> None:
         sequence = self._next_sequence()

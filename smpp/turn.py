@@ -153,8 +153,14 @@ class Turn:
 
     def say_list(self, name: str, items: Iterable[Mapping[str, str]], **values: str) -> Reply:
         """Return the reply of a list."""
-        text = self.texts.fill_list(name, tuple(items), line=self.rules.line, **values)
-        return Reply(name, text, self.now + ANSWER_VALID)
+        return self.say_some(name, items, **values)[0]
+
+    def say_some(
+        self, name: str, items: Iterable[Mapping[str, str]], **values: str
+    ) -> tuple[Reply, int]:
+        """Return the reply of a list, and how many of the items are in it."""
+        text, shown = self.texts.fit_list(name, tuple(items), line=self.rules.line, **values)
+        return Reply(name, text, self.now + ANSWER_VALID), shown
 
     def say_page(self, name: str, items: Iterable[Mapping[str, str]], page: int) -> Reply | None:
         """Return the reply of a list's page (from 1); None: the list is not that long."""

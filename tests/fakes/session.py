@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from smpp import pdu
@@ -32,8 +33,8 @@ MO = DeliverSm(5, "8613905250001", "12530019", b"CX")
 RECEIPT = DeliverSm(6, "8613905250001", "12530019", b"id:0a stat:DELIVRD", esm_class=4)
 
 
-def connected(message_id: Any = "text") -> Session:
-    return Session(LIMITS, message_id)
+def connected(message_id: Any = "text", window: int = 3) -> Session:
+    return Session(replace(LIMITS, window=window), message_id)
 
 
 def feed(session: Session, *values: Pdu, now: float = 1.0) -> list[Event]:
@@ -46,8 +47,8 @@ def sent(session: Session) -> list[Pdu]:
     return [pdu.decode(octets) for octets in found]
 
 
-def bound(message_id: Any = "text", mode: BindMode = "transceiver") -> Session:
-    session = connected(message_id)
+def bound(message_id: Any = "text", mode: BindMode = "transceiver", window: int = 3) -> Session:
+    session = connected(message_id, window)
     session.bind(Bind(0, "toneline", "secret", mode), 0.0)
     assert feed(session, BindResp(1, Status.ROK, "SMSC", mode), now=0.0) == [Bound("SMSC")]
     assert sent(session) == [Bind(1, "toneline", "secret", mode)]

@@ -173,6 +173,12 @@ class ShortCode:
         self.database.run_now(outgoing.put, an_offer(), self.now)
         self.database.run_now(outcomes.sent, "o1", (), self.now)
 
+    def plan_offer(self) -> None:
+        """Let an offer wait for its time after a call."""
+        self.database.run_now(
+            outgoing.put, an_offer(due_at=self.now + timedelta(hours=1)), self.now
+        )
+
     def opted_out(self) -> bool:
         """Say whether no offers may be sent (and let it be so)."""
         return not self.database.run_now(contact.stop_offers, MSISDN, self.now)

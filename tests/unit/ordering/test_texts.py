@@ -88,7 +88,7 @@ def test_english_order_texts_name_the_price_and_cancelling_and_offers_refusing(
 
 def test_an_english_list_that_does_not_fit_tells_how_to_get_the_rest(english: Texts) -> None:
     items = [{"code": str(1000 + n), "title": f"曲{n}", "pays": "¥2"} for n in range(40)]
-    text = english.fill_list("my_tones", items, line="12530019")
+    text, _ = english.fit_list("my_tones", items, line="12530019")
     assert ucs2_units(text) <= LIST
     assert "You have 40: 1000《曲0》¥2; " in text
     assert " more: dial 12530019, key 4; to cancel, text TD and a code" in text
@@ -193,14 +193,14 @@ def test_names_of_texts_fit_the_outbox() -> None:
 
 def test_a_list_that_does_not_fit_tells_how_to_get_the_rest() -> None:
     items = [{"code": str(1000 + n), "title": f"曲{n}", "pays": "2元"} for n in range(40)]
-    text = shipped().fill_list("my_tones", items, line="12530019")
+    text, _ = shipped().fit_list("my_tones", items, line="12530019")
     assert ucs2_units(text) <= LIST
     assert "您有40首彩铃:1000《曲0》2元;" in text
     assert "首请拨12530019按4收听" in text
 
 
 def test_a_list_that_fits_has_no_rest() -> None:
-    text = shipped().fill_list("my_tones", [TONE], line="12530019")
+    text, _ = shipped().fit_list("my_tones", [TONE], line="12530019")
     assert text == "【彩铃直通车】您有1首彩铃:1029《茉莉花》2元;退订回TD加编码"
 
 
@@ -214,7 +214,7 @@ def test_a_list_tells_how_many_of_its_items_it_shows() -> None:
 
 
 def test_a_list_of_overlong_lines_shows_none_of_them() -> None:
-    text = shipped().fill_list("restored", [{"title": "长" * 300}])
+    text, _ = shipped().fit_list("restored", [{"title": "长" * 300}])
     assert text == "【彩铃直通车】已恢复1首:等;不另收费"
 
 

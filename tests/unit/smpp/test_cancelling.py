@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from tests.fakes.shortcode import ShortCode
+from tests.fakes.shortcode import RULES, ShortCode
 
 # ---------------------------------------------------------------- giving up, taking back
 
@@ -35,7 +36,46 @@ def test_n_to_a_question_is_no_answer_to_an_offer(line: ShortCode) -> None:
     assert not line.opted_out()
 
 
-@pytest.mark.parametrize("words", ["0", "CH", "撤回", "０"])
+def test_n_to_an_offer_that_came_after_the_question_is_no_to_both(line: ShortCode) -> None:
+    line.text("1029")
+    line.wait(1)
+    line.send_offer()
+    line.wait(1)
+    given_up = "已放弃订购《茉莉花》未收费,也不再向您推荐歌曲。查我的彩铃回CX"
+    assert line.text("N") == given_up
+    assert line.text("Y").startswith("没有待确认的订购")
+    assert line.opted_out()
+
+
+def test_n_to_the_song_asked_for_before_an_offer_is_about_that_song(line: ShortCode) -> None:
+    line.text("1029")
+    line.wait(1)
+    line.send_offer()
+    line.wait(1)
+    assert line.text("N1029") == "已放弃订购《茉莉花》,未收费"
+    assert not line.opted_out()
+
+
+@pytest.mark.parametrize("words", ["N", "N1029", "TD1029", "TD", "00000", "2"])
+def test_who_gives_up_a_song_is_offered_none_for_the_call_before(
+    line: ShortCode, words: str
+) -> None:
+    line.order("1041")
+    line.text("1029")
+    line.plan_offer()
+    line.text(words)
+    (offer,) = [row for row in line.answers() if row.message_class == "offer"]
+    assert (offer.state, offer.reason) == ("dropped", "gave_up")
+
+
+def test_n_before_an_offer_leaves_keeps_it_from_leaving(line: ShortCode) -> None:
+    line.plan_offer()
+    assert line.text("N").startswith("没有待确认的订购")
+    (offer,) = [row for row in line.answers() if row.message_class == "offer"]
+    assert (offer.state, offer.reason) == ("dropped", "gave_up")
+
+
+@pytest.mark.parametrize("words", ["0", "CH", "撤回", "０", "回0", "请回复0"])
 def test_the_last_order_is_taken_back(line: ShortCode, words: str) -> None:
     line.order("1029", "1041")
     assert line.text(words) == "已撤回《曲1041》,不收费"
@@ -193,6 +233,69 @@ def test_td_of_who_has_nothing_means_no_more_offers(line: ShortCode, words: str)
     assert line.kinds() == ["opt_out"]
 
 
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        ("TD1041", "已退订《曲1041》,也不再向您推荐歌曲"),
+        ("TD1029", "您没有编码1029的彩铃,无需退订。查我的彩铃回CX"),
+        ("T1029", "您没有编码1029的彩铃,无需退订。查我的彩铃回CX"),
+        ("TD 曲1041", "已退订《曲1041》,也不再向您推荐歌曲"),
+        ("TD 别的歌", "退订请回序号:1.《曲1041》;全部退订回00000"),
+    ],
+)
+def test_td_with_what_it_cancels_after_an_offer_means_no_more_offers_too(
+    line: ShortCode, words: str, answer: str
+) -> None:
+    line.order("1041")
+    line.send_offer()
+    assert line.text(words) == answer
+    assert line.opted_out()
+
+
+def test_td_of_a_question_after_an_offer_means_no_more_offers_too(line: ShortCode) -> None:
+    line.order("1041")
+    line.send_offer()
+    line.text("1029")
+    assert line.text("TD1029").startswith("已放弃订购《茉莉花》未收费,也不再向您推荐歌曲")
+    assert line.opted_out()
+
+
+def test_who_was_not_told_of_no_more_offers_is_told_when_he_says_it(line: ShortCode) -> None:
+    line.order("1029", "1041")
+    line.send_offer()
+    assert "推荐" not in line.text("TD")
+    assert line.text("R") == "不再向您推荐歌曲。订购和退订仍可使用,恢复推荐回TJ"
+    assert line.text("R") == ""
+
+
+@pytest.mark.parametrize("words", ["R1029", "拒收1029", "STOP 1029", "别再发1029的广告"])
+def test_refusing_by_a_song_s_code_is_no_to_the_song_and_to_offers(
+    line: ShortCode, words: str
+) -> None:
+    line.text("1029")
+    assert line.text(words) == "已放弃订购《茉莉花》未收费,也不再向您推荐歌曲。查我的彩铃回CX"
+    assert line.text("Y").startswith("没有待确认的订购")
+    assert line.opted_out()
+
+
+@pytest.mark.parametrize("words", ["R1029", "拒收12530019", "别再发12530019的广告了"])
+def test_a_number_beside_it_makes_a_refusal_no_less(line: ShortCode, words: str) -> None:
+    assert line.text(words).startswith("不再向您推荐歌曲")
+    assert line.opted_out()
+
+
+@pytest.mark.parametrize("owned", [(), ("1029",)])
+def test_a_machine_that_speaks_of_cancelling_is_answered_as_seldom_as_one_that_does_not(
+    line: ShortCode, owned: tuple[str, ...]
+) -> None:
+    line.order(*owned)
+    words = "【某店】已收到您的短信,退订请回复TD"
+    assert [line.text(words) != "" for _ in range(30)] == [True] + [False] * 29
+    line.wait(11)
+    assert line.text(words) != ""
+    assert line.text("0000") != ""
+
+
 LISTED = "退订请回序号:1.《茉莉花》;2.《曲1041》;3.《曲1055》;全部退订回00000"
 
 
@@ -255,6 +358,40 @@ def test_a_newer_list_renumbers(line: ShortCode) -> None:
     line.text("1")
     line.text("0000")
     assert line.text("1") == "已退订《曲1041》,不再使用,不再收费"
+
+
+@pytest.mark.parametrize("words", ["ML", "CX", "CX 曲"])
+def test_numbers_mean_nothing_after_a_list_without_any(line: ShortCode, words: str) -> None:
+    line.order("1029", "1041")
+    line.text("0000")
+    line.text(words)
+    line.text("2")
+    assert "cancelled" not in line.orders().values()
+
+
+def test_1_after_a_choice_of_questions_cancels_nothing(line: ShortCode) -> None:
+    line.order("1029", "1041")
+    line.text("1055")
+    line.text("1064")
+    line.text("0000")
+    line.text("Y")
+    assert line.text("1").startswith("您有多首待确认")
+    assert "cancelled" not in line.orders().values()
+
+
+def test_only_numbers_that_were_shown_cancel(line: ShortCode) -> None:
+    line.with_(
+        rules=replace(
+            RULES, limits=replace(RULES.limits, orders_per_day=99, spend_per_day_fen=10**6)
+        )
+    )
+    codes = [tone.code for tone in line.tones]
+    line.order(*codes)
+    listed = line.text("0000")
+    shown = listed.count(".《")
+    assert 0 < shown < len(codes)
+    assert line.text(str(shown + 1)) == "列表中没有这个序号。重新列出请回0000"
+    assert line.text(str(shown)).startswith("已退订")
 
 
 def test_all_is_cancelled_and_given_back_for_half_an_hour(line: ShortCode) -> None:

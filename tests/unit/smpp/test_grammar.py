@@ -26,6 +26,13 @@ def cancel(*codes: str) -> Intent:
     return Intent("cancel", codes)
 
 
+def refuse(*codes: str) -> Intent:
+    return Intent("refuse", codes)
+
+
+SPOKEN_OF = Intent("cancelling")
+
+
 @pytest.mark.parametrize(
     ("texts", "intent"),
     [
@@ -35,12 +42,18 @@ def cancel(*codes: str) -> Intent:
         ("Y|y|Ｙ|是|确认|Y!|是的|yes|確認| Y ", confirm()),
         ("1|１|1.|①", Intent("confirm", numbers=(1,))),
         ("Y1029|y 1029|是1029|确认1029|1029Y|回Y1029|回复：Y1029", confirm("1029")),
-        ("Y订购1029|确认订购1029", confirm("1029")),
+        ("Y订购1029|确认订购1029|Y١٠٢٩|Y๑๐๒๙|请回Y1029", confirm("1029")),
         ("Y 1", confirm("1")),
         ("N|n|否|放弃|不|不订|不用了", decline()),
         ("2|２", Intent("decline", numbers=(2,))),
-        ("N1029|否 1029|放弃1029|不订购1029|不要1029|拒收1029|别发1029", decline("1029")),
-        ("0|０|CH|ch|撤回| 0 |撤回0|回0撤回", Intent("undo")),
+        ("N1029|否 1029|放弃1029|不订购1029|不要1029|我不要1029了", decline("1029")),
+        ("R1029|TDGG 1029|STOP1029|拒收1029|别发1029|别再发1029的广告", refuse("1029")),
+        ("拒收12530019|拒收12530019的短信|别再发12530019的广告了", refuse("12530019")),
+        ("0|０|回0|回复0|请回0|reply 0|CH|ch|撤回| 0 |撤回0|回0撤回", Intent("undo")),
+        ("回1|请回 1|text 1", Intent("confirm", numbers=(1,))),
+        ("回2|reply 2", Intent("decline", numbers=(2,))),
+        ("回3|回 3 5", None),
+        ("要 3|我要 10 29", Intent("one_code")),
         ("撤回1029|CH1029|ch 1029|请 撤回 1029", Intent("undo", ("1029",))),
         ("撤回KT|CHKT|撤回开通", Intent("undo", ("KT",))),
         ("CX|cx|查询|查詢|查|CX。", Intent("my_tones")),
@@ -55,13 +68,13 @@ def cancel(*codes: str) -> Intent:
         ("TD 茉莉花|td茉莉花|退订茉莉花|我要退订《茉莉花》", Intent("cancel", words="茉莉花")),
         ("退订1029《茉莉花》|TD1029茉莉花", Intent("cancel", ("1029",), words="1029 茉莉花")),
         ("取消推荐|退订广告短信", Intent("refuse")),
-        ("请问怎么取消推荐短信?|会不会自动取消?|怎么退订1029?|不满意可以取消吗", Intent("list")),
-        ("已订购《茉莉花》2元。30分钟内回0撤回免费,退订回TD1029", Intent("list")),
-        ("我不知道TD是什么意思|N TD 1029", Intent("list")),
+        ("请问怎么取消推荐短信?|会不会自动取消?|怎么退订1029?|不满意可以取消吗", SPOKEN_OF),
+        ("已订购《茉莉花》2元。30分钟内回0撤回免费,退订回TD1029", SPOKEN_OF),
+        ("我不知道TD是什么意思|N TD 1029", SPOKEN_OF),
         ("TD 1029 1041", cancel("1029", "1041")),
         ("TD 1|退订1", Intent("cancel", numbers=(1,))),
-        ("0000|００００|0000.|TD0000", Intent("list")),
-        ("00000|TD 00000|全部退订|退订全部|TD ALL", Intent("cancel_all")),
+        ("0000|００００|0000.|TD0000|回0000|reply 0000", Intent("list")),
+        ("00000|回00000|TD 00000|全部退订|退订全部|TD ALL", Intent("cancel_all")),
         ("HF|恢复", Intent("restore")),
         ("R|r|T|TDGG|拒收|不要|别发|STOP|stop.|别再发了|请不要发了|拒收短信", Intent("refuse")),
         ("Y123456789|N 13812345678|CH999999999999", Intent("one_code")),
@@ -84,6 +97,7 @@ def cancel(*codes: str) -> Intent:
         ("YKT|Y KT|确认开通|KT Y", confirm("KT")),
         ("NKT|N KT|不开通|不要开通|放弃开通", decline("KT")),
         ("TDKT|TD KT|取消开通|退订彩铃功能|QXKT", cancel("KT")),
+        ("TD 1029 KT|TDKT1029", cancel("KT", "1029")),
         ("CX mlh|cxmlh|CXMLH", Intent("search", words="MLH")),
         ("13905250001|01029|000|000000|00 00|123456789", Intent("help")),
         ("1029 1041|DG 1029 1041|1029,1041|CX 1029 1041", Intent("one_code", ("1029", "1041"))),

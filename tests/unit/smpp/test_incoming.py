@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
 from structlog.testing import capture_logs
 from twisted.internet.defer import Deferred, fail
 
@@ -109,6 +110,13 @@ def test_data_sm_is_told_and_answered_in_kind() -> None:
     wire.send(DataSm(8, "8613905250001", "12530019", tlvs=payload))
     assert [mo.text for mo in house.mos] == ["CX"]
     assert wire.sent() == [DataSmResp(8)]
+
+
+@pytest.mark.parametrize(("id_", "known"), [(b"", None), (b"\x01\x02", "0102")])
+def test_the_smsc_s_own_id_is_told_if_it_says_anything(id_: bytes, known: str | None) -> None:
+    house = House(mo_id_tlv=0x1401)
+    house.bind().send(MO._replace(tlvs=((0x1401, id_),)))
+    assert [mo.message_id for mo in house.mos] == [known]
 
 
 def test_it_is_known_whether_a_response_left() -> None:

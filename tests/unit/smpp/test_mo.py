@@ -122,6 +122,18 @@ def test_a_message_repeated_with_the_smsc_s_own_id_does_its_work_once(line: Shor
     assert line.rows(select(func.count()).select_from(question))[0][0] == 1
 
 
+def test_a_repetition_is_known_by_its_id_whatever_came_in_between(line: ShortCode) -> None:
+    line.text("1029", message_id="m1")
+    line.text("Y", message_id="m2")
+    line.text("1041", message_id="m3")
+    assert line.text("Y", message_id="m2") == ""
+    assert line.orders() == {"1029": "confirmed"}
+    line.text("Y", message_id="m4")
+    line.text("0", message_id="m5")
+    assert line.text("Y", message_id="m4") == ""
+    assert line.orders() == {"1029": "confirmed", "1041": "undone"}
+
+
 def test_a_very_long_id_is_an_id_all_the_same(line: ShortCode) -> None:
     line.text("CX", message_id="0" * 1000)
     assert line.text("CX", message_id="0" * 1000) == ""

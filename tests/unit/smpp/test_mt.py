@@ -223,6 +223,20 @@ def test_a_late_response_counts_while_the_message_is_under_way_again(house: Hous
     assert house.state() == ("sent", None)
 
 
+def test_a_late_response_is_kept_under_the_smsc_that_gave_it(house: House) -> None:
+    house.service.startService()
+    house.put(a_message())
+    house.bind.answer(PartResult(1, "lost"), PartResult(2, "lost"))
+    house.timer.pump([1] * 6)
+    house.service.late(LateResponse("m1", "before", ACCEPTED))
+    house.bind.answer(PartResult(1, "not_sent"), PartResult(2, "not_sent"))
+    with house.database.engine.connect() as connection:
+        (part,) = connection.execute(select(outbox_part)).all()
+    assert (part.smsc, part.message_id, part.part) == ("before", "7", 1)
+    house.timer.pump([1] * 12)
+    assert (house.bind.submitted[-1].only, house.bind.submitted[-1].smsc) == ((2,), "before")
+
+
 def test_what_expires_between_claim_and_submit_is_not_sent(database: LocalDatabase) -> None:
     # The poll, the exchange and its claims are in time; the submit is not any more.
     at = chain([NOON] * 3, repeat(NOON + timedelta(hours=7)))

@@ -65,6 +65,24 @@ def test_states_are_told_apart_however_they_are_written(word: str, state: str) -
     assert parse(f"id:1 stat:{word} err:1").state == state
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "id: 7 sub: 001 stat: DELIVRD err: 000",
+        "id:7,stat:DELIVRD,err:000",
+        "id:7; sub:001; stat:DELIVRD; err:000;",
+        "ID : 7;submit date:2611271200;done date:2611271201;STAT : DELIVRD;ERR:000",
+    ],
+)
+def test_fields_are_read_however_they_are_set_apart(words: str) -> None:
+    read = parse(words)
+    assert (read.message_id, read.state, read.error) == ("7", "DELIVRD", "000")
+
+
+def test_an_id_may_hold_a_colon_or_a_comma() -> None:
+    assert parse("id:0A:1B,2 stat:DELIVRD").message_id == "0A:1B,2"
+
+
 @pytest.mark.parametrize("number", range(1, 9))
 def test_every_message_state_number_has_its_word(number: int) -> None:
     read = parse("id:1", tlvs=((Tag.MESSAGE_STATE, bytes((number,))),))

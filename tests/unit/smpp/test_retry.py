@@ -29,10 +29,35 @@ def refused(status: int, number: int = 1, why: str = "") -> PartResult:
 
 
 def outcome(
-    *parts: PartResult, message: Message | None = None, smsc: str = "smsc", **claim: Any
+    *parts: PartResult,
+    message: Message | None = None,
+    smsc: str = "smsc",
+    late: tuple[Part, ...] = (),
+    **claim: Any,
 ) -> Outcome:
     made = Claim(message or a_message(), "host/1", 1, **{"attempts": 0, **claim})
-    return outcome_of(made, SubmitResult(parts, smsc), ON_LOST, NOON)
+    return outcome_of(made, SubmitResult(parts, smsc), ON_LOST, NOON, late)
+
+
+LATE = Part(1, "before", "a7")
+
+
+@pytest.mark.parametrize(("part", "smsc"), [(NOT_SENT, ""), (PartResult(1, "lost"), "smsc")])
+def test_a_part_that_an_earlier_smsc_has_after_all_is_that_ones(
+    part: PartResult, smsc: str
+) -> None:
+    told = outcome(part, smsc=smsc, late=(LATE,))
+    assert (told.word, told.parts) == ("sent", (LATE,))
+
+
+def test_the_other_parts_go_to_the_smsc_that_has_one_after_all() -> None:
+    told = outcome(NOT_SENT, PartResult(2, "not_sent"), smsc="", late=(LATE,))
+    assert (told.word, told.parts) == ("later", (LATE,))
+
+
+def test_a_part_that_two_smscs_have_is_the_newer_ones() -> None:
+    told = outcome(accepted(), late=(LATE,))
+    assert told.parts == (Part(1, "smsc", "id1"),)
 
 
 @pytest.mark.parametrize(

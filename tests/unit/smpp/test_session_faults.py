@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import pytest
@@ -24,9 +25,11 @@ from smpp.commands import (
     UnbindResp,
 )
 from smpp.events import (
+    BindRefused,
     Closed,
     Malformed,
     MoReceived,
+    ResponseLate,
     ResponseLost,
     SubmitFailed,
     Submitted,
@@ -52,6 +55,98 @@ def test_a_malformed_message_is_refused_with_its_reason() -> None:
     (event,) = session.receive_data(bytes(octets), 1.0)
     assert isinstance(event, Malformed)
     assert sent(session) == [DeliverSmResp(5, Status.RINVMSGLEN)]
+
+
+def unreadable(command_id: int, status: int, sequence: int, body: bytes) -> bytes:
+    return struct.pack(">IIII", 16 + len(body), command_id, status, sequence) + body
+
+
+SUBMIT_RESP, BIND_RESP, ENQUIRE_RESP, UNBIND_RESP = (
+    0x8000_0004, 0x8000_0009, 0x8000_0015, 0x8000_0006,
+)  # fmt: skip
+
+
+def test_an_unreadable_response_to_a_message_says_at_least_that_it_was_refused() -> None:
+    session = bound()
+    session.submit(MESSAGE, 1.0, "a")
+    session.submit(MESSAGE, 1.0, "b")
+    throttled = unreadable(SUBMIT_RESP, Status.RTHROTTLED, 2, b"busy")
+    accepted = unreadable(SUBMIT_RESP, Status.ROK, 3, b"an id without its end")
+    told, refused, told_too, lost = session.receive_data(throttled + accepted, 1.0)
+    assert (type(told), type(told_too)) == (Malformed, Malformed)
+    assert refused == SubmitFailed(2, Status.RTHROTTLED, "a")
+    assert lost == ResponseLost(3, "b")
+    assert sent(session)[2:] == []
+
+
+def test_an_unreadable_late_refusal_is_a_late_refusal_and_its_id_is_waited_for() -> None:
+    session = bound()
+    session.submit(MESSAGE, 1.0, "a")
+    session.submit(MESSAGE, 1.0, "b")
+    session.expire(11.0)
+    refused = unreadable(SUBMIT_RESP, Status.RTHROTTLED, 2, b"busy")
+    accepted = unreadable(SUBMIT_RESP, Status.ROK, 3, b"an id without its end")
+    events = session.receive_data(refused + accepted, 12.0)
+    assert events[1] == ResponseLate(2, Status.RTHROTTLED, "", "a")
+    assert [type(event) for event in events[2:]] == [Malformed]
+    (late,) = feed(session, SubmitSmResp(3, 0, "7"))
+    assert late == ResponseLate(3, Status.ROK, "7", "b")
+
+
+def test_an_unreadable_refusal_of_a_bind_is_one() -> None:
+    session = connected()
+    session.bind(Bind(0, "toneline"), 0.0)
+    _, refused, closed = session.receive_data(
+        unreadable(BIND_RESP, Status.RINVPASWD, 1, b"SMSC"), 1.0
+    )
+    assert refused == BindRefused(Status.RINVPASWD)
+    assert closed == Closed("bind refused: RINVPASWD")
+
+
+def test_an_unreadable_acceptance_of_a_bind_is_none() -> None:
+    session = connected()
+    session.bind(Bind(0, "toneline"), 0.0)
+    (told,) = session.receive_data(unreadable(BIND_RESP, Status.ROK, 1, b"SMSC"), 1.0)
+    assert isinstance(told, Malformed)
+    assert session.state is State.BINDING
+
+
+def test_an_unreadable_answer_to_enquire_link_is_a_sign_of_life() -> None:
+    session = bound()
+    session.expire(30.0)
+    (told,) = session.receive_data(unreadable(ENQUIRE_RESP, Status.ROK, 2, b"?"), 31.0)
+    assert isinstance(told, Malformed)
+    assert session.expire(40.0) == []
+
+
+def test_an_unreadable_answer_to_unbind_ends_the_session() -> None:
+    session = bound()
+    session.unbind(1.0)
+    _, closed = session.receive_data(unreadable(UNBIND_RESP, Status.ROK, 2, b"?"), 1.0)
+    assert isinstance(closed, Closed)
+
+
+def test_nothing_is_asked_after_goodbye() -> None:
+    session = bound()
+    session.unbind(29.9)
+    assert sent(session) == [Unbind(2)]
+    assert session.expire(30.0) == []
+    assert sent(session) == []
+    assert feed(session, UnbindResp(2), now=30.1) == [Closed("unbound")]
+
+
+def test_a_generic_nack_counts_when_it_comes_late() -> None:
+    session = bound()
+    session.submit(MESSAGE, 1.0, "a")
+    session.expire(11.0)
+    late = GenericNack(2, Status.RTHROTTLED)
+    assert feed(session, late) == [ResponseLate(2, Status.RTHROTTLED, "", "a")]
+
+
+def test_a_generic_nack_without_a_reason_leaves_open_what_became_of_the_message() -> None:
+    session = bound()
+    session.submit(MESSAGE, 1.0, "a")
+    assert feed(session, GenericNack(2, Status.ROK)) == [ResponseLost(2, "a")]
 
 
 @pytest.mark.parametrize("state", ["connected", "bound"])

@@ -1,13 +1,9 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from smpp import pdu
 from smpp.commands import (
-    Bind,
-    BindResp,
     DataSm,
     DataSmResp,
     DeliverSmResp,
@@ -28,9 +24,9 @@ from smpp.events import (
     SubmitFailed,
     Submitted,
 )
-from smpp.session import LocalProtocolError, Session
+from smpp.session import LocalProtocolError
 from smpp.states import State
-from tests.fakes.session import LIMITS, MESSAGE, MO, RECEIPT, bound, feed, sent
+from tests.fakes.session import MESSAGE, MO, RECEIPT, bound, feed, sent
 
 # ---- submitting
 
@@ -104,17 +100,14 @@ def test_a_response_after_its_time_is_told_once() -> None:
 
 
 def test_only_so_many_late_responses_are_waited_for() -> None:
-    session = Session(replace(LIMITS, window=6000), "text")
-    session.bind(Bind(0, "toneline"), 0.0)
-    feed(session, BindResp(1), now=0.0)
-    for now in (0.0, 10.0):
-        for _ in range(5001):
-            session.submit(MESSAGE, now)
+    session = bound()
+    lost: list[int] = []
+    while len(lost) < 10_001:
+        now = 10.0 * len(lost)
+        lost += [session.submit(MESSAGE, now) for _ in range(2)]
         session.expire(now + 10.0)
         feed(session, SubmitSmResp(session.submit(MESSAGE, now + 10.0)), now=now + 10.0)
-    oldest, next_oldest, third = feed(
-        session, SubmitSmResp(2), SubmitSmResp(3), SubmitSmResp(4, 0, "x")
-    )
+    oldest, next_oldest, third = feed(session, *(SubmitSmResp(one, 0, "x") for one in lost[:3]))
     assert (type(oldest), type(next_oldest), type(third)) == (Malformed, Malformed, ResponseLate)
 
 
@@ -126,6 +119,14 @@ def test_a_window_of_messages_lost_in_a_row_is_a_stall() -> None:
     events = session.expire(11.0)
     assert events[-1] == Closed("no response to 3 messages in a row")
     assert [type(event) for event in events] == [ResponseLost] * 3 + [Closed]
+
+
+def test_with_a_large_window_ten_are_enough() -> None:
+    session = bound(window=1000)
+    for _ in range(10):
+        session.submit(MESSAGE, 1.0)
+    feed(session, EnquireLink(1), now=11.0)
+    assert session.expire(11.0)[-1] == Closed("no response to 10 messages in a row")
 
 
 @pytest.mark.parametrize("answer", [SubmitSmResp(2), SubmitSmResp(4), GenericNack(4)], ids=str)
@@ -224,9 +225,18 @@ def test_a_message_not_answered_in_time_is_asked_for_again() -> None:
 
 def test_a_sequence_number_used_twice_is_refused_for_now() -> None:
     session = bound()
-    events = feed(session, MO, MO)
+    events = feed(session, MO, MO._replace(short_message=b"Y"))
     assert [type(event) for event in events] == [MoReceived, Malformed]
     assert sent(session) == [DeliverSmResp(5, 0x14)]
+
+
+def test_a_message_that_comes_again_before_its_response_has_that_one_alone() -> None:
+    session = bound()
+    events = feed(session, MO, MO)
+    assert [type(event) for event in events] == [MoReceived, Malformed]
+    assert sent(session) == []
+    session.answer(5, Status.ROK)
+    assert sent(session) == [DeliverSmResp(5)]
 
 
 def test_more_unanswered_messages_than_memory_allows_are_refused_for_now() -> None:
