@@ -25,6 +25,20 @@ def _network(address: str) -> str:
     return address
 
 
+_LABEL = r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)"
+
+
+def _host(name: str) -> str:
+    if re.fullmatch(rf"{_LABEL}(\.{_LABEL})*\.?", name) is None:
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            raise ValueError(
+                "a host name of letters, digits, hyphens and dots (no underscore), or an IP address"
+            ) from None
+    return name
+
+
 _OPTIONS = r"(:(interface=)?([^:\\=]|\\.)*|:backlog=[0-9]+)*"
 _TCP = re.compile(rf"tcp6?:(?P<port>[0-9]{{1,5}}){_OPTIONS}")
 
@@ -74,6 +88,7 @@ def _hours(text: str) -> str:
 
 
 AccessNumber = Annotated[str, AfterValidator(_access_number)]
+Host = Annotated[str, AfterValidator(_host)]
 Network = Annotated[str, AfterValidator(_network)]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 TcpEndpoint = Annotated[str, AfterValidator(_tcp_endpoint)]

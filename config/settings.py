@@ -22,6 +22,7 @@ from config.kinds import (
     AccessNumber,
     DatabaseUrl,
     Endpoint,
+    Host,
     Hours,
     Network,
     Pin,
@@ -216,7 +217,7 @@ class Smsc(_Section):
     name: str = Field(
         pattern=r"^[A-Za-z0-9_.-]{1,40}$", description="Its name in logs and records."
     )
-    host: str = Field(min_length=1, description="Host name or address.")
+    host: Host = Field(description="Host name or address.")
     port: int = Field(2775, ge=1, le=65535, description="TCP port.")
     bind: Literal["transceiver", "pair", "transmitter", "receiver"] = Field(
         "transceiver", description="How to bind; pair: a transmitter and a receiver."
@@ -289,6 +290,13 @@ class Smsc(_Section):
         OnLostResponse(),
         description="Without a response the SMSC may have a message: resend it, or drop it?",
     )
+
+    @field_validator("tls_ca")
+    @classmethod
+    def _of_tls(cls, file: str, info: ValidationInfo) -> str:
+        if file and not info.data.get("tls"):
+            raise ValueError("it is of no use without tls = true, and the password would be read")
+        return file
 
 
 class Simulator(_Section):

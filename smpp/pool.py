@@ -53,6 +53,14 @@ class Member:
         fitting = [len(prefix) for prefix in self.prefixes if number.startswith(prefix)]
         return (self.standby, -max(fitting)) if fitting else None
 
+    def stands_in_for(self, other: Member) -> bool:
+        """Say whether it can send now whatever the other takes."""
+        covered = not self.prefixes or (
+            bool(other.prefixes)
+            and all(prefix.startswith(tuple(self.prefixes)) for prefix in other.prefixes)
+        )
+        return self.route.can_send and covered
+
 
 def member_of(route: Route, settings: Smsc) -> Member:
     """Return the SMSC with its settings."""
@@ -72,7 +80,7 @@ class SmscPool:
         self._members = list(members)
 
     def free(self) -> int:
-        """How many parts would leave at once. Standbys count while another SMSC is away."""
+        """How many parts would leave at once; standbys count when they are needed."""
         return sum([member.route.free() for member in self._in_use()])
 
     def window(self) -> int:
@@ -81,7 +89,9 @@ class SmscPool:
 
     def _in_use(self) -> Sequence[Member]:
         others = [member for member in self._members if not member.standby]
-        enough = others and all(member.route.can_send for member in others)
+        enough = others and all(
+            any(one.stands_in_for(member) for one in others) for member in others
+        )
         return others if enough else self._members
 
     def submit(self, message: MtMessage) -> Deferred[SubmitResult]:
@@ -106,15 +116,17 @@ class SmscPool:
         others = [other for other in left if other is not member]
         submitted = member.route.submit(message)
         if others:
-            submitted.addCallback(self._or_another, message, others)
+            submitted.addCallback(self._or_another, message, member, others)
         return submitted
 
     def _or_another(
-        self, result: SubmitResult, message: MtMessage, others: list[Member]
+        self, result: SubmitResult, message: MtMessage, member: Member, others: list[Member]
     ) -> SubmitResult | Deferred[SubmitResult]:
         if result.smsc or not all(part.outcome == "not_sent" for part in result.parts):
             return result
-        if not any(member.route.can_send for member in others):
+        if member.route.can_send and not member.standby:  # a full queue wakes no standby
+            others = [other for other in others if not other.standby]
+        if not any(other.route.can_send for other in others):
             return result
         return self._submit(message, others)
 

@@ -98,8 +98,12 @@ class SimulatorService(Service):
             await port.stopListening()
         connections = list(self.smsc.connections.values())
         self.smsc.stop()
+        cuts = [
+            self.smsc.reactor.callLater(CUT_S, connection.transport.abortConnection)
+            for connection in connections
+        ]
         for connection in connections:
-            cut = self.smsc.reactor.callLater(CUT_S, connection.transport.abortConnection)
             await connection.closed
+        for cut in cuts:
             if cut.active():
                 cut.cancel()

@@ -53,7 +53,7 @@ from smpp.smsc_stage import Mo
 LONGEST_BODY: Final = 65_536
 LONGEST_WAIT_S: Final = 60.0
 T = TypeVar("T")
-_ADDRESS = re.compile(r"\+?[0-9A-Za-z]{1,20}")
+_ADDRESS = re.compile(r"(?=.{1,20}\Z)\+?[0-9A-Za-z]+")
 _LONG_MESSAGES: Final = ("udh8", "udh16", "sar", "payload")
 _CODECS: Final = {1: "ascii", 3: "latin-1", 15: "gb18030"}
 
@@ -152,6 +152,7 @@ class _Api(Resource):
             elif coding is None:
                 segments = text.segment(words, self._references, "gsm7", way)
             else:
+                coding = _whole(coding, "data_coding")
                 octets = _encoded(words, coding)
                 septets = coding == 0
                 segments = text.segment_octets(octets, coding, septets, self._references, way)
@@ -232,7 +233,7 @@ class _Api(Resource):
 
     def _post_script(self, request: Request) -> bytes:
         asked = _object(request)
-        self._smsc.core.stage.play(_accepted(lambda: parse_script(asked)))
+        self._smsc.play(_accepted(lambda: parse_script(asked)))
         return self._get_script(request)
 
     # ---- waiting
@@ -314,10 +315,10 @@ def _address(asked: dict[str, Any], key: str) -> str:
 
 
 def _octets(asked: dict[str, Any]) -> tuple[bytes, int]:
-    octets, coding = asked["octets"], asked.get("data_coding", 0)
+    octets, coding = asked["octets"], _whole(asked.get("data_coding", 0), "data_coding")
     if not isinstance(octets, str) or re.fullmatch(r"([0-9A-Fa-f]{2})*", octets) is None:
         raise Refused(400, '"octets" are to be pairs of hexadecimal digits')
-    if not isinstance(coding, int) or not 0 <= coding <= 0xFF:
+    if not 0 <= coding <= 0xFF:
         raise Refused(400, '"data_coding" is to be 0 to 255')
     return bytes.fromhex(octets), coding
 
@@ -325,18 +326,25 @@ def _octets(asked: dict[str, Any]) -> tuple[bytes, int]:
 def _only(asked: dict[str, Any], segments: tuple[text.Segment, ...]) -> tuple[text.Segment, ...]:
     wanted = asked.get("only", list(range(1, len(segments) + 1)))
     known = range(1, len(segments) + 1)
-    if not isinstance(wanted, list) or not wanted or not all(one in known for one in wanted):
+    wanted = wanted if isinstance(wanted, list) else []
+    if not wanted or not all(type(one) is int and one in known for one in wanted):
         raise Refused(400, f'"only" is to be a list of parts from 1 to {len(segments)}')
     return tuple(segments[number - 1] for number in wanted)
 
 
-def _encoded(words: str, coding: object) -> bytes:
+def _whole(value: object, key: str) -> int:
+    if type(value) is not int:  # True and 8.0 are equal to some
+        raise Refused(400, f'"{key}" is to be a whole number')
+    return value
+
+
+def _encoded(words: str, coding: int) -> bytes:
     octets: bytes | None = None
     if coding == 0:
         octets = text.encode_gsm7(words)
     elif coding == text.UCS2:
         octets = text.encode_ucs2(words)
-    elif isinstance(coding, int) and coding in _CODECS:
+    elif coding in _CODECS:
         try:
             octets = words.encode(_CODECS[coding])
         except UnicodeEncodeError:

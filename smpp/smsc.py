@@ -136,6 +136,13 @@ class Smsc:
         for link in self.binds:
             self.stage.after(rule.delay_s, self._act, link, rule)
 
+    def play(self, script: Script, now: float) -> None:
+        """Follow another script from now on, with whoever is bound."""
+        self.stage.now = now
+        self.stage.play(script)
+        for link in self.binds:
+            self._begin_enquiries(link)
+
     def unbind(self, link: Link, now: float) -> None:
         """Say goodbye to whoever is bound, and close the connection of whoever is not."""
         self.stage.now = now
@@ -236,13 +243,17 @@ class Smsc:
     def _bound(self, link: Link, response: BindResp) -> None:
         if link.is_over:
             return
+        if link.mode is not None:  # it asked twice while the first answer was held back
+            self.stage.counts["binds_refused"] += 1
+            again = BindResp(response.sequence, Status.RALYBND, SYSTEM_ID, response.mode)
+            self.stage.send(link, again)
+            return
         self.stage.send(link, response)
         self.stage.counts["binds"] += 1
         link.mode = response.mode
         if link.mode != "transmitter":
             self._deliveries.receivers.append(link)
-        if self.stage.profile.enquire_link_s:
-            self.stage.later(self.stage.profile.enquire_link_s, self._enquire, link)
+        self._begin_enquiries(link)
         rule = self.stage.rules.choose("bound")
         if rule is not None:
             self.stage.after(rule.delay_s, self._act, link, rule)
@@ -260,7 +271,8 @@ class Smsc:
             link.enquiry = None
 
     def _receive_unbind(self, link: Link, received: Unbind) -> None:
-        self.stage.send(link, UnbindResp(received.sequence))
+        status = Status.ROK if link.mode is not None else Status.RINVBNDSTS
+        self.stage.send(link, UnbindResp(received.sequence, status))
         self._leave(link)
         self.stage.close(link)
 
@@ -303,14 +315,19 @@ class Smsc:
             return
         self._responses.give(link, response, rule)
         if do == "unbind":
-            self._unbind(link)
+            profile = self.stage.profile
+            self.stage.after(
+                profile.response_delay_s + profile.response_jitter_s, self._unbind, link
+            )
 
     def _measure(self) -> None:
         """Count submit_sm, and the most that came in any second."""
         counts, times = self.stage.counts, self._submitted_at
         counts["submitted"] += 1
         times.append(self.stage.now)
-        counts["submitted_peak_1s"] = max(counts["submitted_peak_1s"], _last_second(times))
+        counts["submitted_peak_1s"] = max(
+            counts["submitted_peak_1s"], _last_second(times, self.stage.now)
+        )
 
     def _load(self, link: Link) -> int:
         """Return the status of one message more: ROK, or that there are too many."""
@@ -319,7 +336,8 @@ class Smsc:
             (profile.tps, self._accepted_at),
             (profile.bind_tps, link.accepted_at),
         ):
-            if limit and times and _last_second(times, now) >= limit:
+            lately = _last_second(times, now)
+            if limit and lately >= limit:
                 return Status.RTHROTTLED
         if profile.queue and self._undelivered >= profile.queue:
             return Status.RMSGQFUL
@@ -411,9 +429,14 @@ class Smsc:
         link.is_unbinding = True
         self.stage.later(UNBIND_S, self.stage.cut, link)
 
-    def _enquire(self, link: Link) -> None:
+    def _begin_enquiries(self, link: Link) -> None:
+        link.enquiries += 1
+        if self.stage.profile.enquire_link_s:
+            self.stage.later(self.stage.profile.enquire_link_s, self._enquire, link, link.enquiries)
+
+    def _enquire(self, link: Link, enquiries: int) -> None:
         every_s = self.stage.profile.enquire_link_s
-        if link.is_over or link.is_unbinding or not every_s:
+        if link.is_over or link.is_unbinding or not every_s or enquiries != link.enquiries:
             return
         if link.enquiry is not None:
             self.stage.counts["enquire_unanswered"] += 1
@@ -423,7 +446,7 @@ class Smsc:
         if not self.stage.is_silent(link):
             link.enquiry = link.next_sequence()
             self.stage.send(link, EnquireLink(link.enquiry))
-        self.stage.later(every_s, self._enquire, link)
+        self.stage.later(every_s, self._enquire, link, enquiries)
 
     def _expect_bind(self, link: Link) -> None:
         if link.mode is None:
@@ -443,9 +466,8 @@ def _subject(message: SubmitSm | DataSm) -> Subject:
     return Subject(message.source_addr, message.destination_addr, text)
 
 
-def _last_second(times: deque[float], now: float | None = None) -> int:
+def _last_second(times: deque[float], now: float) -> int:
     """Forget what is older than a second; return how many are left."""
-    now = times[-1] if now is None else now
     while times and times[0] <= now - 1.0:
         times.popleft()
     return len(times)

@@ -19,6 +19,8 @@ _NUMBERS: Final[dict[State, int]] = {
 _FINAL_RECEIPT: Final = 0x04
 _INTERMEDIATE: Final = 0x20
 _GSM: Final = b"\x03"
+_LONGEST_ADDRESS: Final = 20
+"""Of a deliver_sm (4.6.1); a data_sm may have had 64 (4.7.1)."""
 
 
 def written_id(number: int, form: IdForm) -> str:
@@ -52,8 +54,8 @@ def receipts(
     return tuple(
         DeliverSm(
             0,
-            message.destination_addr,
-            message.source_addr,
+            message.destination_addr[:_LONGEST_ADDRESS],
+            message.source_addr[:_LONGEST_ADDRESS],
             _text(message_id, state, form, submitted, done),
             esm_class=esm_class,
             tlvs=_tlvs(message_id, state, form),

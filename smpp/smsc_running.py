@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from smpp.connection import Alarm, Reactor
 from smpp.smsc import Smsc
 from smpp.smsc_mailbox import Mt
-from smpp.smsc_rules import Rule
+from smpp.smsc_rules import Rule, Script
 from smpp.smsc_stage import Action, Answered, Close, Cut, Kept, Link, Mo, Send
 from smpp.text import Segment
 
@@ -103,6 +103,11 @@ class RunningSmsc:
         lasting = tuple(rule for rule in rules if rule.on != "now")
         self._carry_out()
         return self.core.stage.rules.add(lasting)
+
+    def play(self, script: Script) -> None:
+        """Follow another script from now on."""
+        self.core.play(script, self._monotonic())
+        self._carry_out()
 
     # ---- what happens
 

@@ -35,6 +35,8 @@ class Link:
     """When messages of the last second were accepted."""
     stalled_until: float = float("-inf")
     enquiry: int | None = None
+    enquiries: int = 0
+    """How often enquiries were begun: those of a script that is over end by themselves."""
     is_unbinding: bool = False
     is_over: bool = False
     """Closed or to be closed: nothing is read or written any more."""

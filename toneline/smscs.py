@@ -10,8 +10,9 @@ from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 
 from config.settings import Settings, Smsc
 from ordering.outbox import CLASSES
+from smpp.commands import SubmitSm
 from smpp.esme import EsmeService, bind_request
-from smpp.pdu import UnencodablePdu
+from smpp.pdu import UnencodablePdu, encode
 from smpp.retry import OnLost
 from toneline.addresses import client_address
 from toneline.health import Figures
@@ -57,11 +58,12 @@ def check(smscs: Sequence[Smsc]) -> None:
     """Find out now what could only fail when the services are built.
 
     Raises:
-        BadSmsc: a bind cannot carry what an SMSC's settings say, or `tls_ca` is not as it must be.
+        BadSmsc: no PDU can carry what an SMSC's settings say, or `tls_ca` is not as it must be.
     """
     for smsc in smscs:
         try:
             bind_request(smsc, "transceiver")
+            encode(SubmitSm(0, "", "", service_type=smsc.service_type))
         except UnencodablePdu as error:
             raise BadSmsc(f"smsc {smsc.name}: {error}") from error
         if smsc.tls:

@@ -275,7 +275,8 @@ def _sms(base: _Base) -> list[Part]:
         )
         for smsc in smscs
     ]
-    members = [member_of(esme, smsc) for esme, smsc in zip(esmes, smscs, strict=True)]
+    senders = [one for one in zip(esmes, smscs, strict=True) if one[1].bind != "receiver"]
+    members = [member_of(esme, smsc) for esme, smsc in senders]
     mt.send_through(SmscPool(members))
     for esme in esmes:
         show(base.figures, esme)

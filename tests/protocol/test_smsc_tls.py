@@ -94,6 +94,8 @@ def test_a_file_without_authorities_is_refused_at_start(
 def test_settings_that_no_bind_can_carry_are_refused_at_start() -> None:
     with pytest.raises(BadSmsc, match="smsc test: system_id"):
         check([settings(2775, system_id="彩铃")])
+    with pytest.raises(BadSmsc, match="smsc test: service_type"):
+        check([settings(2775, service_type="彩铃")])
 
 
 def test_good_settings_are_not_refused(tmp_path: Path) -> None:

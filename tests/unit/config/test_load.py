@@ -153,6 +153,24 @@ def test_prefixes_are_kept_as_numbers_are() -> None:
     assert settings.smsc[0].prefixes == ["86139", "86138", "8615"]
 
 
+@pytest.mark.parametrize("host", ["", "my_smsc", "-a", "a..b", "smsc:2775", "短信", "a" * 64])
+def test_a_host_that_nobody_could_look_up_is_refused(host: str) -> None:
+    (error,) = (one for one in errors_of({"TONELINE_SMSC__0__HOST": repr(host)}) if "host" in one)
+    assert "letters, digits, hyphens and dots" in error
+
+
+@pytest.mark.parametrize(
+    "host", ["smsc", "smsc-1.example.", "192.0.2.1", "2001:db8::1", "fe80::1%eth0"]
+)
+def test_names_and_addresses_are_hosts(host: str) -> None:
+    assert Smsc(name="a", host=host, system_id="c", password="d").host == host
+
+
+def test_authorities_without_tls_are_refused() -> None:
+    errors = errors_of({"TONELINE_SMSC__0__TLS_CA": "ca.pem"})
+    assert any("tls_ca" in error and "tls = true" in error for error in errors)
+
+
 @pytest.mark.parametrize("prefix", ["", "0139", "+86139", "139x", "8"])
 def test_a_prefix_no_mobile_number_has_is_refused(prefix: str) -> None:
     with pytest.raises(ValueError, match="the first digits of mobile numbers"):

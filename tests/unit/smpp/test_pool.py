@@ -153,14 +153,48 @@ def test_what_no_smsc_could_carry_is_tried_with_none() -> None:
     assert house.smscs[1].submitted == []
 
 
-def test_room_is_that_of_all_and_of_standbys_while_another_is_away() -> None:
+def test_room_is_that_of_all_and_of_standbys_while_nobody_else_can_take_some_numbers() -> None:
     house = House({}, {}, {"standby": True})
     house.smscs[0].room = 3
     assert (house.pool.free(), house.pool.window()) == (13, 20)
     house.smscs[0].can_send = False
-    assert (house.pool.free(), house.pool.window()) == (20, 20)
-    house.smscs[1].can_send = False
     assert (house.pool.free(), house.pool.window()) == (10, 10)
+    house.smscs[1].can_send = False
+    house.smscs[2].room = 4
+    assert (house.pool.free(), house.pool.window()) == (4, 10)
+
+
+@pytest.mark.parametrize(
+    ("bound", "away", "is_needed"),
+    [
+        ([], ["86139"], False),
+        (["8613"], ["86139", "86138"], False),
+        (["86139"], ["86139", "86138"], True),
+        (["86139"], [], True),
+    ],
+)
+def test_a_standby_is_needed_for_numbers_that_nobody_else_takes(
+    bound: list[str], away: list[str], is_needed: bool
+) -> None:
+    house = House({"prefixes": bound}, {"prefixes": away}, {"standby": True})
+    house.smscs[1].can_send = False
+    assert house.pool.free() == (20 if is_needed else 10)
+
+
+def test_a_full_queue_wakes_no_standby() -> None:
+    house = House({}, {"standby": True})
+    house.smscs[0].answer = succeed(SubmitResult((PartResult(1, "not_sent"),)))
+    assert house.sent() == "-"
+    assert house.smscs[1].submitted == []
+
+
+def test_what_a_bind_that_broke_had_not_sent_leaves_by_a_standby() -> None:
+    house = House({}, {"standby": True})
+    house.smscs[0].answer = waiting = Deferred[SubmitResult]()
+    submitted = house.pool.submit(MT)
+    house.smscs[0].can_send = False
+    waiting.callback(SubmitResult((PartResult(1, "not_sent"),)))
+    assert result(submitted).smsc == "b"
 
 
 def test_standbys_alone_are_as_good_as_others() -> None:

@@ -25,7 +25,7 @@ from smpp.commands import (
     tlv,
 )
 from smpp.smsc import BIND_S, UNBIND_S
-from smpp.smsc_rules import Profile
+from smpp.smsc_rules import Profile, ReceiptForm, Rule, Script
 from tests.fakes.esme import LINE, NUMBER, SECRET, FakeEsme, SmscScene, mt
 
 
@@ -65,6 +65,58 @@ def test_a_second_bind_on_a_connection_is_refused() -> None:
     esme = SmscScene().bind()
     esme.send(Bind(2, "toneline", SECRET))
     assert esme.read() == [BindResp(2, Status.RALYBND, "simulator")]
+
+
+def test_an_unbind_before_the_bind_is_refused() -> None:
+    esme = SmscScene().connect()
+    esme.send(Unbind(1))
+    assert esme.read() == [UnbindResp(1, Status.RINVBNDSTS)]
+
+
+def test_a_second_bind_is_refused_also_while_the_first_is_held_back() -> None:
+    scene = SmscScene(Rule("bind", "delay", delay_s=2))
+    esme = scene.connect()
+    esme.send(Bind(1, "toneline", SECRET), Bind(2, "toneline", SECRET))
+    scene.advance(2)
+    first, second = esme.read()
+    assert isinstance(first, BindResp)
+    assert (first.status, second) == (0, BindResp(2, Status.RALYBND, "simulator"))
+    esme.leave()
+    scene.put("Y")
+    assert scene.core.waiting == 1
+
+
+def test_who_submits_for_days_fills_no_memory() -> None:
+    scene = SmscScene()
+    esme = scene.bind()
+    for _ in range(50):
+        esme.send(mt(2))
+        scene.advance(0.5)
+    assert len(esme.link.accepted_at) <= 2
+
+
+def test_another_script_asks_those_who_are_bound_already() -> None:
+    scene = SmscScene(profile=Profile(enquire_link_s=100))
+    esme = scene.bind()
+    scene.core.play(Script(1, Profile(enquire_link_s=10), ReceiptForm(), ()), scene.now)
+    scene.carry_out()
+    scene.advance(10)
+    assert esme.read() == [EnquireLink(1)]
+    esme.send(EnquireLinkResp(1))
+    scene.core.play(Script(1, Profile(), ReceiptForm(), ()), scene.now)
+    scene.advance(200)
+    assert esme.read() == []
+
+
+def test_a_receipt_of_a_longer_address_than_a_deliver_sm_has_is_delivered() -> None:
+    scene = SmscScene()
+    esme = scene.bind()
+    payload = ((Tag.MESSAGE_PAYLOAD, b"hi"),)
+    esme.send(DataSm(2, "12530019", "8" * 30, registered_delivery=1, tlvs=payload))
+    scene.advance(1)
+    _, receipt = esme.read()
+    assert isinstance(receipt, DeliverSm)
+    assert receipt.source_addr == "8" * 20
 
 
 def test_who_does_not_bind_is_cut() -> None:

@@ -167,6 +167,14 @@ def test_it_unbinds_after_a_message() -> None:
     assert esme.ended == "closed"
 
 
+def test_it_unbinds_after_a_response_that_takes_its_time() -> None:
+    scene = SmscScene(Rule("submit", "unbind"), profile=Profile(response_delay_s=1))
+    esme = scene.bind()
+    esme.send(mt(2))
+    scene.advance(1)
+    assert [type(pdu) for pdu in esme.read()] == [SubmitSmResp, Unbind]
+
+
 def test_a_stall_takes_octets_and_says_nothing_until_it_ends() -> None:
     scene = SmscScene(Rule("submit", "stall", for_s=10, times=1))
     esme = scene.bind()
