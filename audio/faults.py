@@ -10,7 +10,7 @@ from audio.formats import RATE_HZ, Samples
 SILENCE_DBFS = -50.0
 LONGEST_SILENCE_S = 2.0
 MOST_CLIPPED = 0.001
-"""Share of samples; domain.md section 4."""
+"""Share of samples."""
 _FRAME_MS = 10
 _FULL = 32_734  # of 32,768: 0.999, where converters that round differently all arrive
 _CLIPPED_RUN = 3  # a peak that just touches full scale is no clipping; a flat top is

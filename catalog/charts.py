@@ -42,7 +42,7 @@ FEWEST_VOTES = 30
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A song's place. `previous` is its rank in the last chart of an earlier week, None when it
-    had none; `peak` its best rank so far, `weeks` in how many weeks it stood on a chart."""  # noqa: D205, D209
+    had none; `peak` its best rank so far, `weeks` in how many weeks it stood on a chart."""
 
     rank: int
     code: str

@@ -11,7 +11,7 @@ from catalog.values import LONGEST_CODE, ToneCode, damm_digit
 SHORTEST = 4
 """Digits of the codes that we give out first: 900 of them."""
 QUARANTINE = timedelta(days=90)
-"""How long a retired tone's code goes to no other song: printed cards circulate (domain.md, 4)."""
+"""How long a retired tone's code goes to no other song: printed cards circulate."""
 
 
 def is_checked(code: str) -> bool:

@@ -157,7 +157,7 @@ def _checksum(edition: Edition, known: Sequence[Edition]) -> str:
 
 def _statements(known: Sequence[Edition]) -> dict[Statement, Edition]:
     """Return what was said last, each as it was first published: what the chart made of it later
-    is behind that."""  # noqa: D205, D209  one sentence
+    is behind that."""
     return {one.statement: one for one in reversed(said_last(known))}
 
 

@@ -41,7 +41,7 @@ class Contents:
 @dataclass(frozen=True, slots=True)
 class Directory:
     """The ten songs of an owner at an instant, in their slots' order; `sources` tells of each
-    whether it is from its file, the chart or the reserve."""  # noqa: D205, D209  one sentence
+    whether it is from its file, the chart or the reserve."""
 
     owner: str
     edition_id: int

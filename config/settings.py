@@ -326,7 +326,9 @@ class Database(_Section):
 class Paths(_Section):
     """Files, relative to the working directory."""
 
-    var: str = Field("var", min_length=1, description="Database, sounds, sockets.")
+    var: str = Field(
+        "var", min_length=1, description="Database, sounds, what waits for the database."
+    )
     directories: str = Field(
         "config/directories", description="The ten-song files of the branches."
     )

@@ -20,7 +20,6 @@ MAX_ANSWER_BYTES = 16_384  # a line, or an answer over several: Asterisk's varia
 MAX_ENVIRONMENT_BYTES = 65_536  # Asterisk sends 22 lines and one for each of 127 arguments at most
 
 OK = 200
-UNKNOWN_COMMAND = 510
 DEAD_CHANNEL = 511
 USAGE = 520
 

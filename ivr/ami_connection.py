@@ -187,7 +187,7 @@ class AmiConnection:
                 self._tell(self._answered, question, self._session.ask(question.action))
         except AmiError as error:
             reason = str(error)
-        except Exception as error:  # noqa: BLE001  the edge of a thread: whatever pyst2 raises
+        except Exception as error:  # the edge of a thread: whatever pyst2 raises
             reason = repr(error)
         self._session.close()
         self._tell(self._gone, reason)

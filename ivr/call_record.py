@@ -39,7 +39,7 @@ class CallRecord:
         return round((self._seconds() - self._began_s) * 1000)
 
     def note(self, kind: str, at_ms: int | None = None, **detail: object) -> None:
-        """Add an event of one of contract.md's kinds of a trace, now or at `at_ms`."""
+        """Add an event of one of a trace's kinds (`store.schema`), now or at `at_ms`."""
         self._events.append((self.elapsed_ms() if at_ms is None else at_ms, kind, detail))
 
     def ignore_key(self, reason: str) -> None:

@@ -26,7 +26,7 @@ class BadRehearsal(ValueError):
 class Caller:
     """Who calls. Without a mobile number (`msisdn` None) `kind` says why he cannot order.
 
-    `kind` is `mobile`, `landline`, `iot` or `unknown`: the names of contract.md's refusals.
+    `kind` is `mobile`, `landline`, `iot` or `unknown`: the names of the refusals.
     """
 
     msisdn: str | None

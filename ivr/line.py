@@ -169,6 +169,6 @@ def _owed(call: Call, ended_at: datetime) -> contact.Offer | None:
         return None
     try:
         return hangup_sms(call, ended_at)
-    except Exception as error:  # noqa: BLE001  the edge of a call
+    except Exception as error:  # the edge of a call
         call.line.log.exception("hangup_sms_failed", call_id=call.call_id, reason=repr(error))
         return no_hangup_sms(call)

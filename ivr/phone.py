@@ -89,9 +89,15 @@ class Fingers(Protocol):
 class Script:
     """Keys pressed one after the other; then the telephone hangs up."""
 
-    def __init__(self, keys: Iterable[Key], realtime: bool = False) -> None:
+    def __init__(
+        self,
+        keys: Iterable[Key],
+        realtime: bool = False,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._keys = deque(keys)
         self._realtime = realtime
+        self._sleep = sleep
         self._last = ""
         self._last_s = 0.0
 
@@ -117,13 +123,13 @@ class Script:
     def _press(self) -> str:
         digit = self._keys.popleft().digit
         if digit == self._last:
-            time.sleep(max(0.0, self._last_s + SAME_KEY_S - time.monotonic()))
+            self._sleep(max(0.0, self._last_s + SAME_KEY_S - time.monotonic()))
         self._last, self._last_s = digit, time.monotonic()
         return digit
 
     def _let_pass(self, milliseconds: int) -> None:
         if self._realtime:
-            time.sleep(milliseconds / 1000)
+            self._sleep(milliseconds / 1000)
 
 
 def parse_keys(text: str) -> tuple[Key, ...]:

@@ -24,7 +24,7 @@ from ordering.orders import Limits, OrderRefused, OrderRequest, Placed
 from store.database import AWAY
 from store.kept import NotKept
 
-ANSWER_S = 4.0  # contract.md: later than this the result comes by SMS
+ANSWER_S = 4.0  # later than this the result comes by SMS
 UNKEPT_S = 1.0
 """What the store has not answered so long after its caller has gone is kept on the disk."""
 KEEPING_S = 1.0  # so long a caller waits for a disk
@@ -137,7 +137,7 @@ async def _outcome(call: Call, wish: _Wish, changed: Bell, until_s: float) -> st
     """Place the order and see it provisioned; `changed` rings when it may be."""
     try:
         placed = await _placed(call, wish)
-    except Exception as error:  # noqa: BLE001  whatever hinders it, the subscriber is told
+    except Exception as error:  # whatever hinders it, the subscriber is told
         _failed(call, wish)(error)
         if wish.is_kept:
             return "order_accepted"  # what is on the disk is asked again, and tells him itself

@@ -20,7 +20,7 @@ from store.schema import callback as table
 
 TOPIC = "callbacks"
 ONE_CALL_IN = timedelta(minutes=10)
-"""A number is called once in this time (contract.md)."""
+"""A number is called once in this time."""
 CALL_WITHIN = timedelta(minutes=5)
 """Later than this nobody waits for the call any more: it is dropped."""
 

@@ -35,7 +35,7 @@ HANGUP_SMS = "hangup_sms"
 OFFERS_STOPPED = "offers_stopped"
 """The topic of which `stop_offers` tells: what was claimed and has not left is not to leave."""
 OFFER_ANSWERABLE = timedelta(hours=48)
-"""So long after an offer an N or a TD is also an answer to it (contract.md)."""
+"""So long after an offer an N or a TD is also an answer to it."""
 LAST_WORDS = timedelta(minutes=2)
 """A call that lasts too long still hears its sound and a goodbye to their ends: 65 s at most."""
 

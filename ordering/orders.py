@@ -30,7 +30,7 @@ REFUSALS = ("being_ordered", "owned", "orders_per_day", "spend_per_day")
 OWNED_STATES = ("provisioned", "captured")
 NOT_SPENT_STATES = ("undone", "expired", "failed")
 RESTORE_WINDOW = timedelta(minutes=30)
-"""How long HF takes back what 00000 cancelled (contract.md)."""
+"""How long HF takes back what 00000 cancelled."""
 LATE = timedelta(seconds=10)
 """Recorded so long after its confirmation, an order may be undone as long as any other."""
 
@@ -262,7 +262,7 @@ def record(
     detail: Mapping[str, object],
     source: OrderRequest | Order | None = None,
 ) -> None:
-    """Add a row to the trace of a number; `kind` is one of contract.md's."""
+    """Add a row to the trace of a number; `kind` is one of a trace's (`store.schema`)."""
     _record(connection, at, msisdn, kind, _JSON.encode(detail), source)
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol
 
 Tier = Literal["visitor", "member", "senior"]
-TIERS: tuple[Tier, ...] = get_args(Tier)
 
 
 class ThreePrices(Protocol):

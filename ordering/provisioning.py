@@ -13,7 +13,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError  # noqa: A004  Twisted's own
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError  # Twisted's own
 from twisted.internet.interfaces import IReactorTime
 
 from catalog.tones import Prices, Tone

@@ -130,7 +130,7 @@ def _call(of: CallStarted | CallEnded) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """One line of a trace; `kind` is one of contract.md's."""
+    """One line of a trace; `kind` is one of a trace's (`store.schema`)."""
 
     at: datetime
     kind: str

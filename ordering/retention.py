@@ -59,7 +59,7 @@ class Swept:
 @dataclass(frozen=True, slots=True)
 class _Kind:
     """Rows of a table: their key, the instant they are as old as, and which are kept whatever it
-    is. `parts` are the columns of other tables that belong to a row by its key."""  # noqa: D205, D209  one sentence
+    is. `parts` are the columns of other tables that belong to a row by its key."""
 
     key: Column[Any]
     age: ColumnElement[Any]
@@ -150,7 +150,7 @@ _KINDS = (
 
 def sweep(connection: Connection, before: datetime, place: str, most: int) -> Swept:
     """Look at the next `most` rows from `place` (empty: from the first on), and delete those whose
-    age is before an instant and that nothing keeps. Sweeping again changes nothing more."""  # noqa: D205, D209  one sentence
+    age is before an instant and that nothing keeps. Sweeping again changes nothing more."""
     number, after = json.loads(place) if place else (0, None)
     values = {} if after is None else {"after": after}
     rows = connection.execute(_next(number, after is None, most), values).all()

@@ -45,7 +45,7 @@ def missed(when: When, now: datetime, zone: ZoneInfo, most: int) -> tuple[Period
 
 def local_instant(day: date, at: time, zone: ZoneInfo) -> datetime:
     """Return a local time as UTC. One that the clocks skip is as much later; one that they repeat
-    is its first."""  # noqa: D205, D209  one sentence
+    is its first."""
     return datetime.combine(day, at, zone).astimezone(UTC)
 
 

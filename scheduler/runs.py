@@ -106,7 +106,7 @@ _FORGET = delete(table).where(table.c.finished_at < bindparam("before"))
 
 def once_a_period(work: Work[P]) -> Job[P]:
     """Let work `(connection, run, *values)` happen once: a period that is done is not done again,
-    and one that another host has in hand is left to it."""  # noqa: D205, D209  one sentence
+    and one that another host has in hand is left to it."""
 
     @wraps(work)
     def step(connection: Connection, run: Run, /, *values: P.args, **named: P.kwargs) -> Step:

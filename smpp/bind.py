@@ -320,5 +320,5 @@ class BindService(Service):
         return self._connection.session
 
 
-def _nothing(bind: BindService, event: Event) -> None:  # noqa: ARG001 - a note on nothing
+def _nothing(bind: BindService, event: Event) -> None:  # a note on nothing
     """Stand for the note on an event that needs none."""

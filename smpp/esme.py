@@ -453,5 +453,5 @@ def _free(bind: BindService) -> int:
     return bind.free
 
 
-def _nothing(esme: EsmeService, event: Event) -> None:  # noqa: ARG001 - a reaction to nothing
+def _nothing(esme: EsmeService, event: Event) -> None:  # a reaction to nothing
     """Stand for the reaction to an event that needs none."""

@@ -1,9 +1,9 @@
 """typed PDUs <-> bytes; the only importer of smpplib.
 
 SMPP 3.4, Issue 1.2. The eight PDUs of a busy day (submit_sm, deliver_sm, data_sm, enquire_link and
-their responses) have a codec of our own, every length checked; the rest goes through smpplib and is
-accepted only if it encodes back to the very bytes that came in, because smpplib alone takes
-truncated and unterminated fields for good ones.
+their responses) have a codec of our own, every length checked, and so has what smpplib does not
+know or cuts. Binds go through smpplib and are accepted only if they encode back to the very bytes
+that came in, because smpplib alone takes truncated and unterminated fields for good ones.
 """
 
 from __future__ import annotations

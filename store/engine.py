@@ -1,6 +1,6 @@
 """How a connection to either engine is opened, and what its errors mean.
 
-SQLite is opened as design.md decides: our own `BEGIN IMMEDIATE`, WAL, `synchronous=FULL` (a commit
+SQLite is opened with our own `BEGIN IMMEDIATE`, WAL, `synchronous=FULL` (a commit
 is on the disk before its caller hears of it). PostgreSQL is psycopg 3 in READ COMMITTED.
 """
 
@@ -85,7 +85,7 @@ def reader_for(url: str) -> Engine:
         options = f"{_POSTGRES['options']} -c default_transaction_read_only=on"
         return _postgres(url, {**_POSTGRES, "options": options})
     engine = _sqlite(url)
-    event.listen(engine, "connect", _let_sqlite_read)
+    event.listen(engine, "connect", let_sqlite_read)
     return engine
 
 
@@ -122,7 +122,8 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
 
 
-def _let_sqlite_read(connection: sqlite3.Connection, _record: Any) -> None:
+def let_sqlite_read(connection: sqlite3.Connection, _record: Any) -> None:
+    """Let a new connection wait for others' locks, and write nothing."""
     connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     connection.execute("PRAGMA query_only = ON")
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 
-from store.engine import BUSY_TIMEOUT_MS, StoreError, reader_for
+from store.engine import StoreError, let_sqlite_read, reader_for
 
 
 def onlooker_for(url: str) -> Engine:
@@ -42,7 +40,7 @@ def _sqlite(url: URL) -> Engine:
         query["immutable"] = "1"
     opened = url.set(database=f"file:{quote(str(file))}").update_query_dict(query)
     engine = create_engine(opened, connect_args={"isolation_level": None}, hide_parameters=True)
-    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "connect", let_sqlite_read)
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     return engine
 
@@ -59,8 +57,3 @@ def _look_for(file: Path) -> None:
         raise StoreError(f"{file}: cannot be read: {error.strerror}") from error
     if not os.access(file, os.R_OK):
         raise StoreError(f"{file}: this user may not read it")
-
-
-def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
-    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    connection.execute("PRAGMA query_only = ON")

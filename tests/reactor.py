@@ -86,7 +86,7 @@ def leftovers() -> list[str]:
     """
 
     async def look() -> list[str]:
-        own = reactor._internalReaders  # noqa: SLF001 - Twisted's own tests know it the same way
+        own = reactor._internalReaders  # Twisted's own tests know it the same way
         readers = [reader for reader in reactor.getReaders() if reader not in own]
         return [
             *(f"delayed call {call}" for call in reactor.getDelayedCalls()),

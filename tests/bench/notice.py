@@ -94,7 +94,7 @@ def _send(line: Line, caller: str, text: str) -> None:
 
 
 def _address(line: Line) -> str:
-    port = line._http  # noqa: SLF001  Line.text looks for messages first, which takes time here
+    port = line._http  # Line.text looks for messages first, which takes time here
     return f"http://127.0.0.1:{port}"
 
 

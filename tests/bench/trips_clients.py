@@ -139,7 +139,7 @@ def smpplib(port: int, kind: str, window: int) -> None:
     client.set_message_received_handler(lambda pdu: submit(pdu.source_addr.decode()))
     client.set_message_sent_handler(sent)
     client.connect()
-    client._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # noqa: SLF001  no other way
+    client._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # no other way
     client.bind_transceiver(**ACCOUNT)
     for _ in range(window if kind == "submits" else 0):
         submit(SUBSCRIBER)

@@ -170,7 +170,7 @@ class Evening:
             try:
                 field.begin(self._line, night)
                 counted = SCENES[night.scene](field, night)
-            except BaseException as error:  # noqa: BLE001  it is raised where it is asked for
+            except BaseException as error:  # it is raised where it is asked for
                 told.set_exception(error)
             else:
                 took_s = time.monotonic() - began

@@ -88,7 +88,7 @@ def test_publishing_in_any_order_gives_the_same_current_edition(
 
 def as_said(versions: list[Drawn], at: datetime) -> list[str]:
     """Return the songs that a clerk expects, who never heard of editions: her file's last version
-    says what is to come; what had begun when she left it out goes on until it ends."""  # noqa: D205, D209  one sentence
+    says what is to come; what had begun when she left it out goes on until it ends."""
     meant: dict[tuple[str, str], tuple[str, list[str]]] = {}
     for late, version in enumerate(versions):
         when = FRIDAY + late * 12 * HOUR

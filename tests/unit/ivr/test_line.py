@@ -1,4 +1,4 @@
-"""The call as contract.md's Voice section tells it: arriving, menu, lists, keys, its record."""
+"""The call: arriving, menu, lists, keys, its record."""
 
 from __future__ import annotations
 

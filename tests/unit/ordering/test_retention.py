@@ -41,7 +41,7 @@ END = NOON + timedelta(days=3)
 
 def sweep(database: LocalDatabase, now: datetime, most: int = 100) -> int:
     """Delete what is older than `KEPT_FOR`, step by step; return how many rows that were looked
-    at are gone."""  # noqa: D205, D209  one sentence
+    at are gone."""
     deleted, place = 0, ""
     while True:
         swept = database.run_now(retention.sweep, now - KEPT_FOR, place, most)

@@ -115,9 +115,7 @@ SPOKEN_OF = Intent("cancelling")
         ("N BUY 1029|do not buy 1029|don't order 1029|no cancel", Intent("help")),
     ],
 )  # fmt: skip
-def test_every_row_of_the_contract_in_every_usual_spelling(
-    texts: str, intent: Intent | None
-) -> None:
+def test_every_kind_of_message_in_every_usual_spelling(texts: str, intent: Intent | None) -> None:
     for text in texts.split("|"):
         expected = intent or _numbers_or_code(text)
         assert parse(text) == expected, text
