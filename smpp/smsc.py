@@ -10,6 +10,7 @@ for.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
@@ -294,8 +295,9 @@ class Smsc:
         if link.mode not in ("transceiver", "transmitter"):
             self.stage.send(link, kind(message.sequence, Status.RINVBNDSTS))
             return
-        if not message.destination_addr:
-            self.stage.send(link, kind(message.sequence, Status.RINVDSTADR))
+        mistake = _mistake(message)
+        if mistake != Status.ROK:
+            self.stage.send(link, kind(message.sequence, mistake))
             return
         self._measure()
         rule = self.stage.rules.choose("submit", _subject(message))
@@ -459,6 +461,21 @@ class Smsc:
     def _new_id(self, form: Any) -> str:
         self._next_id += 1
         return written_id(self._next_id, form)
+
+
+_TIME: Final = re.compile(r"([0-9]{15}[-+R])?")
+"""Empty, or YYMMDDhhmmsstnn and how it counts (SMPP 3.4 section 7.1.1)."""
+
+
+def _mistake(message: SubmitSm | DataSm) -> int:
+    """Return why a message can be sent to nobody or at no time; ROK: there is no reason."""
+    if not message.destination_addr:
+        return Status.RINVDSTADR
+    if isinstance(message, DataSm):
+        return Status.ROK
+    if _TIME.fullmatch(message.schedule_delivery_time) is None:
+        return Status.RINVSCHED
+    return Status.ROK if _TIME.fullmatch(message.validity_period) else Status.RINVEXPIRY
 
 
 def _subject(message: SubmitSm | DataSm) -> Subject:

@@ -67,6 +67,22 @@ def test_a_second_bind_on_a_connection_is_refused() -> None:
     assert esme.read() == [BindResp(2, Status.RALYBND, "simulator")]
 
 
+@pytest.mark.parametrize(
+    ("times", "status"),
+    [
+        ({"validity_period": "abc"}, Status.RINVEXPIRY),
+        ({"schedule_delivery_time": "7"}, Status.RINVSCHED),
+        ({"validity_period": "261127120000032+"}, Status.ROK),
+    ],
+)
+def test_times_that_are_none_are_refused(times: dict[str, str], status: Status) -> None:
+    esme = SmscScene().bind()
+    esme.send(mt(2, **times))
+    (response,) = esme.read()
+    assert isinstance(response, SubmitSmResp)
+    assert response.status == status
+
+
 def test_an_unbind_before_the_bind_is_refused() -> None:
     esme = SmscScene().connect()
     esme.send(Unbind(1))
