@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from smpp import pdu, text
@@ -75,7 +77,7 @@ def test_a_second_bind_on_a_connection_is_refused() -> None:
         ({"validity_period": "261127120000032+"}, Status.ROK),
     ],
 )
-def test_times_that_are_none_are_refused(times: dict[str, str], status: Status) -> None:
+def test_times_that_are_none_are_refused(times: dict[str, Any], status: Status) -> None:
     esme = SmscScene().bind()
     esme.send(mt(2, **times))
     (response,) = esme.read()
