@@ -31,7 +31,7 @@ asterisk: $(READY)  ## unpacks the Asterisk that the tests call
 $(READY): requirements.lock setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Toneline needs Python 3.11 or newer")'
 	@echo "setting up $(VENV) ..." >&2
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv --clear $(VENV)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --use-pep517 --require-hashes -r requirements.lock
 	@PYTHONWARNINGS=ignore $(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -171,7 +171,7 @@ def _read_row(line: int, fields: Mapping[str, str]) -> tuple[CatalogueRow | None
         return None, wrong
     row = CatalogueRow(
         line=line,
-        code=fields["code"],
+        code=parse_tone_code(fields["code"]) if fields["code"] else "",
         title=fields["title"],
         artist=fields["artist"],
         sp=fields["sp"],

@@ -52,7 +52,7 @@ def parse_msisdn(text: str) -> Msisdn:
     number = _IP_PREFIX.sub("", _SEPARATORS.sub("", number))
     match = _MOBILE.fullmatch(number)
     if match is None:
-        raise NotAMobile(f"{text!r} is not a mainland mobile number (11 digits beginning with 1)")
+        raise NotAMobile(f"{text!r} is not a mainland mobile number (11 digits from 13 to 19)")
     return Msisdn("86" + match[1])
 
 

@@ -103,9 +103,14 @@ def _put(tree: Any, keys: list[str], value: Any) -> None:
             tree = tree.setdefault(key, [] if following.isdigit() else {})
         else:
             raise TypeError(key)
-    if not isinstance(tree, dict):
+    if isinstance(tree, list) and int(keys[-1]) == len(tree):
+        tree.append(value)
+    elif isinstance(tree, list):
+        tree[int(keys[-1])] = value
+    elif isinstance(tree, dict):
+        tree[keys[-1]] = value
+    else:
         raise TypeError(keys[-1])
-    tree[keys[-1]] = value
 
 
 def _value(text: str) -> Any:

@@ -104,6 +104,7 @@ class Call:
     pins_wrong: int = 0
     _quotes: dict[str, Pending[Quote | None]] = field(default_factory=dict)
     _known_pays_fen: dict[str, int] = field(default_factory=dict)
+    _not_for_him: set[str] = field(default_factory=set)
     _helped: str = ""
 
     def arrive(self) -> None:
@@ -211,6 +212,10 @@ class Call:
             self.begin_quote(tone)
         return await self._in_time(self._quotes.pop(tone.code))
 
+    def is_for_him(self, tone: Tone) -> bool:
+        """Whether he may order a tone, as far as it is known."""
+        return tone.code not in self._not_for_him
+
     async def quote_function(self) -> Quote | None:
         """Return the quote of the ring-back function itself; None: there is none in time."""
         if self.caller.msisdn is None:
@@ -232,6 +237,8 @@ class Call:
             self.record.note("quote", tone_code=code, missing=str(error))
             return None
         self._known_pays_fen[code] = quote.pays_fen
+        if not quote.eligible and quote.reason != "function_closed":  # that he can open
+            self._not_for_him.add(code)
         self.record.note(
             "quote",
             tone_code=code,

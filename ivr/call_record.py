@@ -36,7 +36,7 @@ class CallRecord:
 
     def elapsed_ms(self) -> int:
         """Return the milliseconds since the call began."""
-        return round((self._seconds() - self._began_s) * 1000)
+        return int((self._seconds() - self._began_s) * 1000)  # never after what it is noted before
 
     def note(self, kind: str, at_ms: int | None = None, **detail: object) -> None:
         """Add an event of one of a trace's kinds (`store.schema`), now or at `at_ms`."""

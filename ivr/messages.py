@@ -56,7 +56,11 @@ def hangup_sms(call: Call, ended_at: datetime) -> Offer | None:
     message = _message(
         call, heard[0], call.caller.msisdn, "offer", HANGUP_SMS, due_at, HANGUP_SMS_LIFE
     )
-    return Offer(message, objection(call))
+    return Offer(message, objection(call) or _no_use(call, heard[0]))
+
+
+def _no_use(call: Call, tone: Tone) -> str | None:
+    return None if call.is_for_him(tone) else "not_eligible"
 
 
 def no_hangup_sms(call: Call) -> Offer | None:

@@ -15,6 +15,7 @@ from catalog.catalogue_file import BadCatalogue, CatalogueRow
 from catalog.finding import find_tones
 from catalog.lifecycle import MOVES, PUBLISHED
 from catalog.tones import LONGEST_REASON, Tone, all_tones, find_tone, free_codes, move_tone
+from catalog.written import plain
 from toneline.command import (
     Refused,
     config_option,
@@ -27,6 +28,9 @@ from toneline.command import (
 )
 from toneline.folders import Folders
 from toneline.language import LANGUAGE_FAULTS
+
+# Codes are copied from files, where they may be in full width.
+_code_argument = click.argument("code", callback=lambda _context, _parameter, code: plain(code))
 
 
 @click.group()
@@ -186,7 +190,7 @@ def find(words: str, config: Path | None, as_json: bool) -> None:
 
 
 @tones.command("show")
-@click.argument("code")
+@_code_argument
 @config_option
 @json_option
 def show(code: str, config: Path | None, as_json: bool) -> None:
@@ -208,7 +212,7 @@ def show(code: str, config: Path | None, as_json: bool) -> None:
 
 
 @tones.command("publish")
-@click.argument("code")
+@_code_argument
 @config_option
 def publish(code: str, config: Path | None) -> None:
     """Let callers hear and order a draft.
@@ -219,7 +223,7 @@ def publish(code: str, config: Path | None) -> None:
 
 
 @tones.command("suspend")
-@click.argument("code")
+@_code_argument
 @click.option("--reason", required=True, help="Why, for whoever looks at it later.")
 @config_option
 def suspend(code: str, reason: str, config: Path | None) -> None:
@@ -233,7 +237,7 @@ def suspend(code: str, reason: str, config: Path | None) -> None:
 
 
 @tones.command("resume")
-@click.argument("code")
+@_code_argument
 @config_option
 def resume(code: str, config: Path | None) -> None:
     """End a tone's suspension.
@@ -244,7 +248,7 @@ def resume(code: str, config: Path | None) -> None:
 
 
 @tones.command("retire")
-@click.argument("code")
+@_code_argument
 @config_option
 def retire(code: str, config: Path | None) -> None:
     """Take a tone out of the catalogue; who has it keeps it.

@@ -70,7 +70,7 @@ def serve(only: str | None, workers: int | None, config: Path | None) -> None:
         raise click.UsageError(f"--only: there is no service {unknown[0]!r}")
     if workers and "voice" not in chosen:
         raise click.UsageError("--workers takes calls, and --only leaves out voice")
-    sys.exit(run(settings_of(config), chosen, workers or 0))
+    sys.exit(run(settings_of(config), chosen, workers or 0, config))
 
 
 @main.command()

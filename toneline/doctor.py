@@ -28,6 +28,7 @@ from toneline.command import emit
 from toneline.directory_folder import NoFolder, check_all, files_of
 from toneline.folders import ROOT, Folders
 from toneline.language import LANGUAGE_FAULTS, read_prompts, read_texts
+from toneline.prepare import mistakes
 
 CONNECT_S = 3.0
 LEAST_FREE_BYTES = 200_000_000
@@ -47,7 +48,7 @@ def examine(settings: Settings) -> tuple[Finding, ...]:
     """Return what was found; the settings themselves were checked when they were read."""
     folders = Folders.of(settings)
     checks: tuple[Callable[[], Iterator[Finding]], ...] = (
-        lambda: iter([Finding("settings", True, "every key is known and allowed")]),
+        lambda: iter([configured(settings)]),
         lambda: _disk(folders),
         lambda: _database(settings, folders),
         lambda: kept(folders.kept),
@@ -72,6 +73,17 @@ def tell(findings: tuple[Finding, ...], as_json: bool) -> None:
         click.echo(f"{mark}  {finding.what}: {finding.detail}")
         if finding.todo and not finding.well:
             click.echo(f"      -> {finding.todo}")
+
+
+def configured(settings: Settings) -> Finding:
+    """Return whether the numbers and small files that settings name can be used."""
+    wrong = mistakes(settings)
+    return Finding(
+        "settings",
+        not wrong,
+        "; ".join(wrong) or "every key is known and allowed",
+        "correct toneline.toml, or the file that it names",
+    )
 
 
 def _disk(folders: Folders) -> Iterator[Finding]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -136,6 +136,16 @@ def _appear(settings: Settings, folders: Folders) -> Presence:
     return presence
 
 
+def mistakes(settings: Settings) -> list[str]:
+    """Return what is wrong with the numbers and small files that settings name, for `doctor`."""
+    errors: list[str] = []
+    _checked(errors, lambda: read_staff(settings.line.staff))
+    _checked(errors, lambda: _read_branches(Folders.of(settings).branches))
+    _checked(errors, lambda: check_smscs(settings.smsc))
+    _checked(errors, lambda: simulator_script(settings.simulator.script))
+    return errors
+
+
 def _checked(errors: list[str], step: Callable[[], T]) -> T | None:
     try:
         return step()
@@ -148,7 +158,8 @@ def _checked(errors: list[str], step: Callable[[], T]) -> T | None:
 
 def simulator_script(file: str) -> Script:
     """Return what goes wrong at the simulated SMSC; no file: nothing."""
-    return read_script(Path(file)) if file else PLAIN
+    with _named("simulator.script"):
+        return read_script(Path(file)) if file else PLAIN
 
 
 def read_staff(numbers: Sequence[str]) -> frozenset[str]:
@@ -164,7 +175,17 @@ def read_staff(numbers: Sequence[str]) -> frozenset[str]:
 
 
 def _read_branches(file: Path) -> BranchTable:
-    return read_branches(file.read_text("utf-8"), str(file))
+    with _named("paths.branches"):
+        return read_branches(file.read_text("utf-8"), str(file))
+
+
+@contextmanager
+def _named(key: str) -> Iterator[None]:
+    """Let the sentence about a file that cannot be read say which setting names it."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, f"{key}: {error.filename}") from error
 
 
 def _install_prompts(folders: Folders, prompts: PromptBook) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -29,10 +31,12 @@ SECOND_SIGNAL_S = 1.0
 """Ctrl-C reaches a child of make twice at once; only a later signal is a second one."""
 
 
-def serve(settings: Settings, chosen: Sequence[str], workers: int = 0) -> int:
+def serve(
+    settings: Settings, chosen: Sequence[str], workers: int = 0, config: Path | None = None
+) -> int:
     """Run the chosen services until a signal; return the process' status.
 
-    `workers` voice processes take the calls; 0: this one does.
+    `workers` voice processes take the calls; 0: this one does. `config` is the file that was named.
     """
     configure_logs(settings.log.level, settings.log.format)
     try:
@@ -45,7 +49,7 @@ def serve(settings: Settings, chosen: Sequence[str], workers: int = 0) -> int:
         return _refuse(refused.errors)
     reactor = _reactor()
     app = build(prepared, chosen, reactor, workers)
-    return Process(app, reactor, _ready_line(settings)).run()
+    return Process(app, reactor, ready_line(settings, chosen, config)).run()
 
 
 def serve_simulator(settings: Settings, script: Script) -> int:
@@ -70,15 +74,19 @@ def _reactor() -> Any:
     return reactor
 
 
-def _ready_line(settings: Settings) -> str:
-    number = settings.line.access_numbers[0]
-    said = f"ready: dial {number} through {settings.agi.listen}"
-    if not settings.smsc:
-        said += f", text {settings.sms.short_codes[0]} through {settings.simulator.http}"
-    return (
-        f"{said}; try: .venv/bin/toneline phone {number}1029 --from 13905250001 --keys 1,1"
-        " and .venv/bin/toneline text 1029 --from 13905250001"
-    )
+def ready_line(settings: Settings, chosen: Sequence[str], config: Path | None) -> str:
+    """Return what `serve` says when it answers: how to dial and text what runs here."""
+    number, program = settings.line.access_numbers[0], ".venv/bin/toneline"
+    named = "" if config is None else f" --config {shlex.quote(str(config))}"
+    said, to_try = [], []
+    if "voice" in chosen:
+        said.append(f"dial {number} through {settings.agi.listen}")
+        to_try.append(f"{program} phone {number}1029 --from 13905250001 --keys 1,1{named}")
+    if "sms" in chosen and not settings.smsc:
+        said.append(f"text {settings.sms.short_codes[0]} through {settings.simulator.http}")
+        to_try.append(f"{program} text 1029 --from 13905250001{named}")
+    does = ", ".join(said) or " and ".join(chosen)
+    return f"ready: {does}" + (f"; try: {' and '.join(to_try)}" if to_try else "")
 
 
 class Process:

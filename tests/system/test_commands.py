@@ -225,6 +225,7 @@ def test_the_doctor_finds_a_prepared_line_well(line: Line) -> None:
 def test_what_does_not_exist_is_refused_in_a_sentence(line: Line) -> None:
     for words in (
         ("tones", "show", "9999"),
+        ("tones", "show", "９９９９"),
         ("orders", "show", "nothing"),
         ("trace", "anonymous"),
         ("trace", "13905250001", "--since", "yesterday"),

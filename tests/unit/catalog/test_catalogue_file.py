@@ -16,6 +16,14 @@ def test_a_good_file_gives_its_rows() -> None:
     assert row.licence_until == date(2027, 12, 31)
 
 
+def test_a_code_in_full_width_is_that_code() -> None:
+    twice = GOOD + GOOD.replace("1029", "１０２９")
+    with pytest.raises(BadCatalogue, match="code: 1029: stands in line 2 too"):
+        read_catalogue(HEADER + twice, "c.csv")
+    (row,) = read_catalogue(HEADER + GOOD.replace("1029", "１０２９"), "c.csv")
+    assert row.code == "1029"
+
+
 def test_every_error_of_a_file_is_named_at_once_with_line_and_column() -> None:
     bad = (
         "0129,茉莉花,古筝,示例,民歌,200,150,100,,a.wav\n"

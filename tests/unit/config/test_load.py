@@ -111,6 +111,17 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     assert (settings.smsc[0].host, settings.smsc[0].password) == ("192.0.2.1", "1234")
 
 
+def test_the_environment_names_single_items_of_a_list() -> None:
+    settings = load_settings(
+        None,
+        {
+            "TONELINE_LINE__ACCESS_NUMBERS__0": "12530019",
+            "TONELINE_LINE__ACCESS_NUMBERS__1": "12530020",
+        },
+    )
+    assert settings.line.access_numbers == ["12530019", "12530020"]
+
+
 @pytest.mark.parametrize(
     "name",
     ["TONELINE_X", "TONELINE_SMSC__5__HOST", "TONELINE_SMSC__0__HOST__X__Y__Z"],

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from catalog.tones import Tone
+from ordering.subscribers import set_subscriber
 from store import schema
 from store.database import StoreError
 from tests.fakes.channel import HANG_UP, IN_SILENCE, FakeChannel
-from tests.fakes.line import PROVINCE_SONGS, LineFixture
+from tests.fakes.line import NOON, PROVINCE_SONGS, LineFixture
 from tests.unit.ivr.calls import (
     DIRECT,
     ORDER,
@@ -89,6 +90,23 @@ def test_what_happened_in_the_call_forbids_the_hangup_sms(
     else:
         line.call(dialled=DIRECT, keys=keys)
     assert (offer(line)["state"], offer(line)["reason"]) == ("dropped", reason)
+
+
+State = Literal["active", "suspended"]
+Function = Literal["on", "off"]
+
+
+@pytest.mark.parametrize(
+    ("state", "function", "reason"),
+    [("suspended", "on", "not_eligible"), ("active", "off", None), ("active", "on", None)],
+)
+def test_what_the_caller_may_not_order_is_not_offered_to_him(
+    line: LineFixture, state: State, function: Function, reason: str | None
+) -> None:
+    values = ("8613905250001", NOON, None, function, state)
+    line.local.run_now(set_subscriber, *values)
+    line.call(dialled=DIRECT, keys=[(f"during {TONE}", HANG_UP, 9000)])
+    assert offer(line)["reason"] == reason
 
 
 @pytest.mark.parametrize("key", ["8", "3"])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from config.load import load_settings
 from toneline import doctor
 
 
@@ -22,3 +23,22 @@ def test_requests_that_failed_are_named_with_what_to_do(tmp_path: Path) -> None:
     assert not found.well
     assert "a.failed" in found.detail
     assert "rename the file to *.kept" in found.todo
+
+
+def test_every_number_and_file_that_settings_name_is_looked_at(tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    environment = {
+        "TONELINE_LINE__STAFF": '["abc"]',
+        "TONELINE_PATHS__BRANCHES": str(missing),
+        "TONELINE_SIMULATOR__SCRIPT": str(missing),
+        "TONELINE_PATHS__VAR": str(tmp_path / "var"),
+    }
+    found = doctor.configured(load_settings(None, environment))
+    assert not found.well
+    assert "line.staff: 'abc' is not a mainland mobile number" in found.detail
+    assert f"paths.branches: {missing}: No such file or directory" in found.detail
+    assert f"simulator.script: {missing}: No such file or directory" in found.detail
+
+
+def test_settings_with_which_the_line_starts_are_well() -> None:
+    assert doctor.configured(load_settings(None, {})).well
