@@ -367,7 +367,8 @@ class Session:
             )
         elif sequence in self._late:
             self._lost_in_a_row = 0
-            events.append(ResponseLate(sequence, status, "", self._late.pop(sequence)))
+            if status != _ROK:  # else it says nothing either; a response with its id may come
+                events.append(ResponseLate(sequence, status, "", self._late.pop(sequence)))
         elif not self._answers_control(sequence):
             return False
         elif self.state is State.BINDING:
@@ -413,9 +414,7 @@ class Session:
         self, sequence: int, status: int, now: float, events: list[Event]
     ) -> None:
         """Take a response by its header, which says enough of a refusal and of a sign of life."""
-        is_late_id = status == _ROK and sequence in self._late  # which would be needed
-        is_no_bind = status == _ROK and self.state is State.BINDING
-        if not (is_late_id or is_no_bind):
+        if status != _ROK or self.state is not State.BINDING:
             self._is_refused(sequence, status, now, events)
 
     def _request(self, request: Bind | Unbind | EnquireLink, now: float) -> None:

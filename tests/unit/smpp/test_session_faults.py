@@ -143,6 +143,13 @@ def test_a_generic_nack_counts_when_it_comes_late() -> None:
     assert feed(session, late) == [ResponseLate(2, Status.RTHROTTLED, "", "a")]
 
 
+def test_a_late_generic_nack_without_a_reason_accepts_nothing() -> None:
+    session = bound()
+    session.submit(MESSAGE, 1.0, "a")
+    session.expire(11.0)
+    assert feed(session, GenericNack(2, Status.ROK)) == []
+
+
 def test_a_generic_nack_without_a_reason_leaves_open_what_became_of_the_message() -> None:
     session = bound()
     session.submit(MESSAGE, 1.0, "a")
