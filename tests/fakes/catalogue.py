@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from datetime import date
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from catalog.branches import BranchTable
@@ -15,6 +16,19 @@ SHANGHAI = ZoneInfo("Asia/Shanghai")
 CODES = ("1007", "1010", "1029", "1032", "1041", "1055", "1064", "1078", "1086", "1093", "1108",
          "1119", "1120")  # fmt: skip
 BRANCHES = BranchTable({"1390525": "yangzhou"}, {"0514": "yangzhou", "025": "nanjing"}, 7)
+
+
+T = TypeVar("T")
+
+
+def made(steps: Generator[None, None, T]) -> T:
+    """Return what comes of work that is done step by step."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result
 
 
 def a_tone(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import replace
 from typing import Any
 
@@ -31,6 +32,11 @@ LIMITS = Limits(
 MESSAGE = SubmitSm(0, "12530019", "8613905250001", b"hi")
 MO = DeliverSm(5, "8613905250001", "12530019", b"CX")
 RECEIPT = DeliverSm(6, "8613905250001", "12530019", b"id:0a stat:DELIVRD", esm_class=4)
+
+
+def framed(command_id: int, body: bytes, status: int = 0, sequence: int = 7) -> bytes:
+    """Return a PDU of any octets, right or wrong."""
+    return struct.pack(">IIII", 16 + len(body), command_id, status, sequence) + body
 
 
 def connected(message_id: Any = "text", window: int = 3) -> Session:

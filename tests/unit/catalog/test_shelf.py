@@ -1,16 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import TypeVar
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import catalog.shelf
 from catalog.shelf import Column, Numbers, Shelf, Value
+from tests.fakes.catalogue import made
 
-T = TypeVar("T")
 NUMBERS = st.integers(0, 60)
 PARTS = st.binary(max_size=3)
 VALUES = st.tuples(PARTS, PARTS)
@@ -19,15 +16,6 @@ VALUES = st.tuples(PARTS, PARTS)
 @pytest.fixture(autouse=True)
 def _small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalog.shelf, "SLICE", 3)
-
-
-def made(steps: Generator[None, None, T]) -> T:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: T = end.value
-            return result
 
 
 @given(st.dictionaries(NUMBERS, VALUES), st.dictionaries(NUMBERS, st.none() | VALUES))

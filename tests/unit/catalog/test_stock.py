@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import replace
 from datetime import date
-from typing import TypeVar
 
 import pytest
 from hypothesis import given
@@ -12,9 +10,8 @@ from hypothesis import strategies as st
 import catalog.shelf
 from catalog.stock import KEYS_INDEXED, Stock, code_of, number_of, row_of
 from catalog.tones import Prices, Tone
-from tests.fakes.catalogue import a_tone
+from tests.fakes.catalogue import a_tone, made
 
-T = TypeVar("T")
 CODES = st.sampled_from((*map(str, range(100, 130)), "1000", "10000000", "12345678", "99999999"))
 KEYS = st.text("0123456789", min_size=1, max_size=10)
 SPELLINGS = st.lists(KEYS, max_size=3).map(
@@ -51,15 +48,6 @@ CATALOGUES = st.dictionaries(CODES, st.tuples(st.integers(0, 9999), SPELLINGS), 
 
 def stock_of(catalogue: Catalogue) -> Stock:
     return Stock.of(row_of(*catalogue[code]) for code in sorted(catalogue))
-
-
-def made(steps: Generator[None, None, T]) -> T:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: T = end.value
-            return result
 
 
 @given(CATALOGUES)

@@ -28,6 +28,7 @@ from smpp.commands import (
     status_name,
     tlv,
 )
+from tests.fakes.session import framed
 from tests.unit.smpp.strategies import octet, pdus, short_message
 
 
@@ -112,10 +113,6 @@ def test_what_is_held_back_of_a_pdu_that_never_ends_is_below_the_cap(
 
 
 # ---- malformed bodies, each with its status
-
-
-def framed(command_id: int, body: bytes, status: int = 0) -> bytes:
-    return struct.pack(">IIII", 16 + len(body), command_id, status, 7) + body
 
 
 BODY = b"\0" + b"\1\1" + b"139\0" + b"\0\00012530019\0" + b"\0\0\0" + b"\0\0" + b"\0\0\0\0\2hi"

@@ -22,12 +22,9 @@ from smpp.commands import (
     SubmitSmResp,
     Tag,
 )
+from tests.fakes.session import framed
 from tests.fuzz import reference
 from tests.unit.smpp.strategies import SIZES, binds, message_resp, pdus, short_message
-
-
-def framed(command_id: int, body: bytes, status: int = 0) -> bytes:
-    return struct.pack(">IIII", 16 + len(body), command_id, status, 7) + body
 
 
 def theirs(octets: bytes) -> Any:

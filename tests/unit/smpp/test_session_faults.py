@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import struct
 from typing import Any
 
 import pytest
@@ -35,7 +34,7 @@ from smpp.events import (
     Submitted,
 )
 from smpp.states import TRANSITIONS, Cause, State
-from tests.fakes.session import MESSAGE, MO, RECEIPT, bound, connected, feed, sent
+from tests.fakes.session import MESSAGE, MO, RECEIPT, bound, connected, feed, framed, sent
 
 # ---- what means nothing
 
@@ -57,10 +56,6 @@ def test_a_malformed_message_is_refused_with_its_reason() -> None:
     assert sent(session) == [DeliverSmResp(5, Status.RINVMSGLEN)]
 
 
-def unreadable(command_id: int, status: int, sequence: int, body: bytes) -> bytes:
-    return struct.pack(">IIII", 16 + len(body), command_id, status, sequence) + body
-
-
 SUBMIT_RESP, BIND_RESP, ENQUIRE_RESP, UNBIND_RESP = (
     0x8000_0004, 0x8000_0009, 0x8000_0015, 0x8000_0006,
 )  # fmt: skip
@@ -70,8 +65,8 @@ def test_an_unreadable_response_to_a_message_says_at_least_that_it_was_refused()
     session = bound()
     session.submit(MESSAGE, 1.0, "a")
     session.submit(MESSAGE, 1.0, "b")
-    throttled = unreadable(SUBMIT_RESP, Status.RTHROTTLED, 2, b"busy")
-    accepted = unreadable(SUBMIT_RESP, Status.ROK, 3, b"an id without its end")
+    throttled = framed(SUBMIT_RESP, b"busy", Status.RTHROTTLED, 2)
+    accepted = framed(SUBMIT_RESP, b"an id without its end", Status.ROK, 3)
     told, refused, told_too, lost = session.receive_data(throttled + accepted, 1.0)
     assert (type(told), type(told_too)) == (Malformed, Malformed)
     assert refused == SubmitFailed(2, Status.RTHROTTLED, "a")
@@ -84,8 +79,8 @@ def test_an_unreadable_late_refusal_is_a_late_refusal_and_its_id_is_waited_for()
     session.submit(MESSAGE, 1.0, "a")
     session.submit(MESSAGE, 1.0, "b")
     session.expire(11.0)
-    refused = unreadable(SUBMIT_RESP, Status.RTHROTTLED, 2, b"busy")
-    accepted = unreadable(SUBMIT_RESP, Status.ROK, 3, b"an id without its end")
+    refused = framed(SUBMIT_RESP, b"busy", Status.RTHROTTLED, 2)
+    accepted = framed(SUBMIT_RESP, b"an id without its end", Status.ROK, 3)
     events = session.receive_data(refused + accepted, 12.0)
     assert events[1] == ResponseLate(2, Status.RTHROTTLED, "", "a")
     assert [type(event) for event in events[2:]] == [Malformed]
@@ -96,9 +91,7 @@ def test_an_unreadable_late_refusal_is_a_late_refusal_and_its_id_is_waited_for()
 def test_an_unreadable_refusal_of_a_bind_is_one() -> None:
     session = connected()
     session.bind(Bind(0, "toneline"), 0.0)
-    _, refused, closed = session.receive_data(
-        unreadable(BIND_RESP, Status.RINVPASWD, 1, b"SMSC"), 1.0
-    )
+    _, refused, closed = session.receive_data(framed(BIND_RESP, b"SMSC", Status.RINVPASWD, 1), 1.0)
     assert refused == BindRefused(Status.RINVPASWD)
     assert closed == Closed("bind refused: RINVPASWD")
 
@@ -106,7 +99,7 @@ def test_an_unreadable_refusal_of_a_bind_is_one() -> None:
 def test_an_unreadable_acceptance_of_a_bind_is_none() -> None:
     session = connected()
     session.bind(Bind(0, "toneline"), 0.0)
-    (told,) = session.receive_data(unreadable(BIND_RESP, Status.ROK, 1, b"SMSC"), 1.0)
+    (told,) = session.receive_data(framed(BIND_RESP, b"SMSC", Status.ROK, 1), 1.0)
     assert isinstance(told, Malformed)
     assert session.state is State.BINDING
 
@@ -114,7 +107,7 @@ def test_an_unreadable_acceptance_of_a_bind_is_none() -> None:
 def test_an_unreadable_answer_to_enquire_link_is_a_sign_of_life() -> None:
     session = bound()
     session.expire(30.0)
-    (told,) = session.receive_data(unreadable(ENQUIRE_RESP, Status.ROK, 2, b"?"), 31.0)
+    (told,) = session.receive_data(framed(ENQUIRE_RESP, b"?", Status.ROK, 2), 31.0)
     assert isinstance(told, Malformed)
     assert session.expire(40.0) == []
 
@@ -122,7 +115,7 @@ def test_an_unreadable_answer_to_enquire_link_is_a_sign_of_life() -> None:
 def test_an_unreadable_answer_to_unbind_ends_the_session() -> None:
     session = bound()
     session.unbind(1.0)
-    _, closed = session.receive_data(unreadable(UNBIND_RESP, Status.ROK, 2, b"?"), 1.0)
+    _, closed = session.receive_data(framed(UNBIND_RESP, b"?", Status.ROK, 2), 1.0)
     assert isinstance(closed, Closed)
 
 
