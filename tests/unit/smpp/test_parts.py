@@ -257,6 +257,7 @@ def as_part(message: MoMessage) -> MoPart:
     [
         ("退订1029", "cancelled"),
         ("R", "offers_stopped"),
+        ("怎么退订1029这首歌", "cancel_which"),
         ("Y1029", "help"),
         ("1041", "help"),
         ("KT", "help"),
