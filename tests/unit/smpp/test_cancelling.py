@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from catalog.tones import put_tones
 from tests.fakes.shortcode import RULES, ShortCode
 
 # ---------------------------------------------------------------- giving up, taking back
@@ -385,11 +386,13 @@ def test_only_numbers_that_were_shown_cancel(line: ShortCode) -> None:
             RULES, limits=replace(RULES.limits, orders_per_day=99, spend_per_day_fen=10**6)
         )
     )
-    codes = [tone.code for tone in line.tones]
-    line.order(*codes)
+    line.tones = tuple(replace(tone, title="歌" * 20) for tone in line.tones)
+    line.database.run_now(put_tones, line.tones, line.now)
+    line.order(*(tone.code for tone in line.tones))
     listed = line.text("0000")
     shown = listed.count(".《")
-    assert 0 < shown < len(codes)
+    assert 0 < shown < len(line.orders())
+    assert "另有" in listed
     assert line.text(str(shown + 1)) == "列表中没有这个序号。重新列出请回0000"
     assert line.text(str(shown)).startswith("已退订")
 
