@@ -36,7 +36,8 @@ class CallRecord:
 
     def elapsed_ms(self) -> int:
         """Return the milliseconds since the call began."""
-        return int((self._seconds() - self._began_s) * 1000)  # never after what it is noted before
+        # Rounded up, a key would come after the consent that it gave.
+        return int((self._seconds() - self._began_s) * 1000)
 
     def note(self, kind: str, at_ms: int | None = None, **detail: object) -> None:
         """Add an event of one of a trace's kinds (`store.schema`), now or at `at_ms`."""

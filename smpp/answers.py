@@ -274,7 +274,7 @@ _ACTS: Mapping[Kind, Callable[[Turn], Reply | None]] = {
     "select": cancelling.select_shown,
     "refuse": cancelling.refuse,
     "resume": cancelling.resume,
-    "cancelling": cancelling.hint,
+    "how_to_cancel": cancelling.show_how,
     "one_code": looking_up.one_code,
     "help": looking_up.help_text,
 }

@@ -124,17 +124,17 @@ def list_owned(turn: Turn) -> Reply:
     return _list_of(turn, owned) if owned else turn.say("nothing_owned")
 
 
-_HINTED = select(mo.c.received_at).where(
+_SHOWN_HOW = select(mo.c.received_at).where(
     mo.c.msisdn == bindparam("msisdn"),
     mo.c.received_at > bindparam("since"),
-    mo.c.intent == "cancelling",
+    mo.c.intent == "how_to_cancel",
     mo.c.outcome.in_(("cancel_which", "nothing_owned")),
 )
 
 
-def hint(turn: Turn) -> Reply | None:
+def show_how(turn: Turn) -> Reply | None:
     """Show the list to who only speaks of cancelling; as seldom as help, for the same reason."""
-    return None if looking_up.is_enough(turn, _HINTED) else list_owned(turn)
+    return None if looking_up.is_enough(turn, _SHOWN_HOW) else list_owned(turn)
 
 
 def _list_of(turn: Turn, owned: tuple[orders.Order, ...]) -> Reply:

@@ -18,9 +18,9 @@ from catalog.values import FUNCTION_CODE, LONGEST_CODE, TONE_CODE
 Kind = Literal[
     "ask", "confirm", "decline", "undo", "my_tones", "tone", "search", "cancel", "list",
     "cancel_all", "restore", "select", "refuse", "resume", "one_code", "help", "listen", "function",
-    "branch_songs", "province_songs", "cancelling",
+    "branch_songs", "province_songs", "how_to_cancel",
 ]  # fmt: skip
-"""What a subscriber wants; `cancelling`: he only speaks of that."""
+"""What a subscriber wants; `how_to_cancel`: he only speaks of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +224,7 @@ def _cancelled(groups: list[str], words: list[str], digits: list[str]) -> Intent
         return _cancel_titled(titled[1].strip(), digits)
     if _CANCELLING.search(said) and not _NOT_CANCELLING.search(said):
         # A question, a story, a message passed on: it is shown how to cancel, and nothing is.
-        return Intent("cancelling")
+        return Intent("how_to_cancel")
     return None
 
 

@@ -34,7 +34,7 @@ SETTLED = timedelta(seconds=1)
 """A connection that lives on for so long after a response was written has carried it."""
 _WANTS_TONE = ("ask", "confirm", "tone", "listen")
 _WANTS_QUOTE = ("ask", "confirm", "function")
-_SURE_WITHOUT_ALL_PARTS = CANCELLING | {"cancelling", "help"}
+_SURE_WITHOUT_ALL_PARTS = CANCELLING | {"how_to_cancel", "help"}
 """What a message means whose other part never came: that part may have said no to all else."""
 _LONGEST_MESSAGE_ID = 64
 

@@ -351,11 +351,11 @@ class Session:
             events.append(Malformed(f"unbind_resp (sequence {received.sequence}) unasked for"))
 
     def _receive_generic_nack(self, received: GenericNack, now: float, events: list[Event]) -> None:
-        if not self._is_refused(received.sequence, received.status, now, events):
+        if not self._take_refusal(received.sequence, received.status, now, events):
             why = f"generic_nack {status_name(received.status)} (sequence {received.sequence})"
             events.append(Malformed(f"{why} of nothing we sent"))
 
-    def _is_refused(self, sequence: int, status: int, now: float, events: list[Event]) -> bool:
+    def _take_refusal(self, sequence: int, status: int, now: float, events: list[Event]) -> bool:
         """Take what we sent under this number for refused; False: there is nothing."""
         if sequence in self._submits:
             self._lost_in_a_row = 0
@@ -415,7 +415,7 @@ class Session:
     ) -> None:
         """Take a response by its header, which says enough of a refusal and of a sign of life."""
         if status != _ROK or self.state is not State.BINDING:
-            self._is_refused(sequence, status, now, events)
+            self._take_refusal(sequence, status, now, events)
 
     def _request(self, request: Bind | Unbind | EnquireLink, now: float) -> None:
         sequence = self._next_sequence()

@@ -10,7 +10,6 @@ for.
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
@@ -39,6 +38,7 @@ from smpp.commands import (
 from smpp.smsc_deliveries import Deliveries, Delivery
 from smpp.smsc_mailbox import Mailbox
 from smpp.smsc_malformed import malform
+from smpp.smsc_mistakes import mistake_in
 from smpp.smsc_receipts import receipts, wanted, written_id
 from smpp.smsc_responses import Responses
 from smpp.smsc_rules import ReceiptForm, Rule, Script, Subject
@@ -295,7 +295,7 @@ class Smsc:
         if link.mode not in ("transceiver", "transmitter"):
             self.stage.send(link, kind(message.sequence, Status.RINVBNDSTS))
             return
-        mistake = _mistake(message)
+        mistake = mistake_in(message)
         if mistake != Status.ROK:
             self.stage.send(link, kind(message.sequence, mistake))
             return
@@ -461,21 +461,6 @@ class Smsc:
     def _new_id(self, form: Any) -> str:
         self._next_id += 1
         return written_id(self._next_id, form)
-
-
-_TIME: Final = re.compile(r"([0-9]{15}[-+R])?")
-"""Empty, or YYMMDDhhmmsstnn and how it counts (SMPP 3.4 section 7.1.1)."""
-
-
-def _mistake(message: SubmitSm | DataSm) -> int:
-    """Return why a message can be sent to nobody or at no time; ROK: there is no reason."""
-    if not message.destination_addr:
-        return Status.RINVDSTADR
-    if isinstance(message, DataSm):
-        return Status.ROK
-    if _TIME.fullmatch(message.schedule_delivery_time) is None:
-        return Status.RINVSCHED
-    return Status.ROK if _TIME.fullmatch(message.validity_period) else Status.RINVEXPIRY
 
 
 def _subject(message: SubmitSm | DataSm) -> Subject:

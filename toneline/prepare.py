@@ -102,14 +102,11 @@ def prepare(
     errors: list[str] = []
     prompts = _checked(errors, lambda: read_prompts(folders))
     texts = _checked(errors, lambda: read_texts(folders, settings.sms.signature))
-    branches = _checked(errors, lambda: _read_branches(folders.branches))
-    staff = _checked(errors, lambda: read_staff(settings.line.staff))
+    branches, staff, script = _read_named(errors, settings)
     titles = folders.language if prompts is None else prompts.titles
     snapshot = _checked(
         errors, lambda: _load_catalogue(settings, folders, titles, branches, progress, publishes)
     )
-    _checked(errors, lambda: check_smscs(settings.smsc))
-    script = _checked(errors, lambda: simulator_script(settings.simulator.script))
     if prompts is not None:
         _checked(errors, lambda: _install_prompts(folders, prompts))
     if errors or prompts is None or texts is None:
@@ -139,11 +136,19 @@ def _appear(settings: Settings, folders: Folders) -> Presence:
 def mistakes(settings: Settings) -> list[str]:
     """Return what is wrong with the numbers and small files that settings name, for `doctor`."""
     errors: list[str] = []
-    _checked(errors, lambda: read_staff(settings.line.staff))
-    _checked(errors, lambda: _read_branches(Folders.of(settings).branches))
-    _checked(errors, lambda: check_smscs(settings.smsc))
-    _checked(errors, lambda: simulator_script(settings.simulator.script))
+    _read_named(errors, settings)
     return errors
+
+
+def _read_named(
+    errors: list[str], settings: Settings
+) -> tuple[BranchTable | None, frozenset[str] | None, Script | None]:
+    """Read the numbers and small files that settings name; what cannot be read is None."""
+    branches = _checked(errors, lambda: _read_branches(Folders.of(settings).branches))
+    staff = _checked(errors, lambda: read_staff(settings.line.staff))
+    _checked(errors, lambda: check_smscs(settings.smsc))
+    script = _checked(errors, lambda: simulator_script(settings.simulator.script))
+    return branches, staff, script
 
 
 def _checked(errors: list[str], step: Callable[[], T]) -> T | None:

@@ -30,7 +30,7 @@ def refuse(*codes: str) -> Intent:
     return Intent("refuse", codes)
 
 
-SPOKEN_OF = Intent("cancelling")
+SPOKEN_OF = Intent("how_to_cancel")
 
 
 @pytest.mark.parametrize(
